@@ -1,0 +1,134 @@
+"""Names and kinds of everything in a run directory.
+
+The only place that knows a file name. A *stream* only grows, a *file* is only
+replaced whole, and the path alone says which (R002-R004).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = [
+    "CONFIG",
+    "EDITS",
+    "MAX_ROW",
+    "METRICS",
+    "PRIVATE_CACHE",
+    "PRIVATE_LOCK",
+    "RUN",
+    "SUMMARY",
+    "id_problem",
+    "is_private",
+    "is_safe",
+    "is_stream",
+    "media_path",
+    "phase",
+    "slug",
+    "stream_name",
+    "writer_of",
+]
+
+RUN = "run.json"
+CONFIG = "config.json"
+SUMMARY = "summary.json"
+EDITS = "edits.json"
+METRICS = "metrics.jsonl"
+FILES = "files"
+PRIVATE_LOCK = ".lock"
+PRIVATE_CACHE = ".cache"
+
+MAIN = "main"
+MAX_ROW = 10 * 2**20
+"""Longest row in bytes, with its LF (R027)."""
+MAX_DEPTH = 64
+"""Deepest nesting of a row (R025)."""
+MAX_STEP = 2**53 - 1
+"""Highest step (R030)."""
+
+_ENDINGS = {"metrics": ".jsonl", "events": ".jsonl", "system": ".jsonl", "console": ".log"}
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_WRITER = re.compile(r"[a-z0-9]{1,32}")
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_private(path: str) -> bool:
+    """Whether a relative path is the machine's own (R005)."""
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def is_stream(path: str) -> bool:
+    """Whether a relative path is a stream; otherwise it is a file (R003, R004)."""
+    return "/" not in path and path.endswith((".jsonl", ".log"))
+
+
+def is_safe(path: object) -> bool:
+    """Whether a path that stands in data may be opened below the run (R007, R070)."""
+    if not isinstance(path, str) or not path or "\\" in path:
+        return False
+    if any(ord(c) < 32 or ord(c) == 127 for c in path) or re.match(r"[A-Za-z]:", path):
+        return False
+    return all(part and not part.startswith(".") for part in path.split("/"))
+
+
+def phase(path: str) -> int:
+    """The order in which a run is committed elsewhere.
+
+    0 files and media, 1 streams, 2 documents, 3 ``run.json``: so that no reader
+    meets a reference to something that has not arrived.
+    """
+    if path == RUN:
+        return 3
+    if is_stream(path):
+        return 1
+    return 2 if path in (CONFIG, SUMMARY, EDITS) else 0
+
+
+def stream_name(kind: str, writer: str = MAIN) -> str:
+    """``metrics.jsonl`` for the main writer, ``metrics.rank3.jsonl`` for another (R060, R061)."""
+    ending = _ENDINGS[kind]
+    if writer == MAIN:
+        return kind + ending
+    if not _WRITER.fullmatch(writer):
+        raise ValueError(f"writer {writer!r} must match [a-z0-9]{{1,32}} [R061]")
+    return f"{kind}.{writer}{ending}"
+
+
+def writer_of(path: str, kind: str = "metrics") -> str | None:
+    """The writer of a stream of that kind, or None if the path is no such stream."""
+    ending = _ENDINGS[kind]
+    if path == kind + ending:
+        return MAIN
+    if path.startswith(kind + ".") and path.endswith(ending):
+        writer = path[len(kind) + 1 : -len(ending)]
+        if _WRITER.fullmatch(writer) and writer != MAIN:
+            return writer
+    return None
+
+
+def id_problem(run_id: str) -> str | None:
+    """What is wrong with a run id, or None (R013)."""
+    if not _ID.fullmatch(run_id):
+        return "must match [A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+    if run_id.endswith("."):
+        return "must not end in a dot"
+    if _DEVICE.fullmatch(run_id):
+        return "is a device name of Windows"
+    return None
+
+
+def is_uid(value: object) -> bool:
+    """Whether a value is a UUID in lower case (R010)."""
+    return isinstance(value, str) and _UID.fullmatch(value) is not None
+
+
+def slug(key: str) -> str:
+    """A metric's path as a part of a file name, ``[a-z0-9._-]{1,40}`` (R072)."""
+    plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain).strip(".-")[:40] or "media"
+
+
+def media_path(kind: str, key: str, sha256: str, ending: str) -> str:
+    """Where a media file of this key and content lies (R072)."""
+    return f"media/{kind}/{slug(key)}_{sha256[:20]}.{ending}"
