@@ -1,0 +1,185 @@
+"""A metrics stream as logical rows (R040-R056): pure functions on its lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, TypeGuard
+
+from runfmt.errors import FormatError
+from runfmt.layout import MAIN, MAX_ROW, MAX_STEP, METRICS, is_safe
+from runfmt.rows import CONTROL, decode, merge
+from runfmt.summary import Definitions, HandValues
+
+__all__ = ["History", "Problem", "read_history", "read_lines"]
+
+CONTROL_RULES = {"_rewind": "R050", "_gap": "R052", "_summary": "R053", "_define": "R054"}
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """Something in a run that is not as the specification says.
+
+    ``offset`` is the byte where the line begins, -1 for a whole file.
+    """
+
+    path: str
+    offset: int
+    rule: str
+    text: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        at = f" at byte {self.offset:,}" if self.offset >= 0 else ""
+        return f"{self.path}{at}: {self.text} [{self.rule}]"
+
+
+@dataclass
+class History:
+    """What one metrics stream says.
+
+    ``rows`` are the logical rows in the order of their steps; each has ``_step``
+    and, if one was given, ``_timestamp``. ``size`` is the committed length in bytes.
+    """
+
+    writer: str = MAIN
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    definitions: Definitions = field(default_factory=Definitions)
+    hand: HandValues = field(default_factory=HandValues)
+    problems: list[Problem] = field(default_factory=list)
+    size: int = 0
+    last_step: int = -1
+    """Step of the last data row in the stream, -1 if there is none."""
+    last_timestamp: float | None = None
+
+
+def read_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The committed lines of a stream (R020) with their offsets, each with its LF.
+
+    A line longer than a row may be comes as None, and is never held whole. An
+    uncommitted tail comes last, as empty bytes with the offset where it begins.
+    """
+    offset = 0
+    while line := stream.readline(MAX_ROW):
+        length, whole, fits = len(line), line[-1:] == b"\n", True
+        while not whole and (more := stream.readline(MAX_ROW)):
+            length, whole, fits = length + len(more), more[-1:] == b"\n", False
+        if not whole:
+            yield offset, b""
+            return
+        yield offset, line if fits else None
+        offset += length
+
+
+def read_history(stream: BinaryIO | bytes, path: str = METRICS, writer: str = MAIN) -> History:
+    """Read a metrics stream from its beginning; what is wrong in it is listed, never raised."""
+    reader = _Reader(path, writer)
+    for offset, line in read_lines(io.BytesIO(stream) if isinstance(stream, bytes) else stream):
+        reader.take(offset, line)
+    return reader.finish()
+
+
+class _Reader:
+    """Takes the lines of one stream in order, and gives its history."""
+
+    def __init__(self, path: str, writer: str) -> None:
+        self.path = path
+        self.history = History(writer=writer)
+        self.steps: dict[int, dict[str, Any]] = {}
+
+    def report(self, offset: int, rule: str, text: str) -> None:
+        self.history.problems.append(Problem(self.path, offset, rule, text))
+
+    def take(self, offset: int, line: bytes | None) -> None:
+        if line == b"":
+            self.report(offset, "R020", "an unfinished last line was left out")
+            return
+        if line is None:
+            self.report(offset, "R027", f"a line of more than {MAX_ROW:,} bytes was left out")
+            return
+        self.history.size = offset + len(line)
+        try:
+            row, restored = decode(line)
+        except FormatError as error:
+            self.report(offset, error.rule, error.message)
+            return
+        if not restored:
+            self.report(offset, "R036", "an entry of _nonfinite does not say NaN or infinity of a null")
+        step = row.get("_step")
+        if not _is_step(step):
+            self.report(offset, "R030", f"a row without a valid _step was left out: {step!r}")
+            return
+        row["_step"] = step = int(step)
+        self.take_row(offset, step, row, line)
+
+    def take_row(self, offset: int, step: int, row: dict[str, Any], line: bytes) -> None:
+        time = row.get("_timestamp")
+        if isinstance(time, bool) or not isinstance(time, (int, float)):
+            row.pop("_timestamp", None)
+            self.report(offset, "R031", f"_timestamp is not a number: {time!r}")
+        else:
+            self.history.last_timestamp = time
+        row.pop("_runtime", None)
+        if b'"_type"' in line and not _paths_are_safe(row):
+            self.report(offset, "R070", "a path in a value leads out of the run")
+        controls = [(key, row.pop(key)) for key in CONTROL if key in row]
+        for key, value in controls:
+            self.control(offset, step, key, value)
+        if controls and row.keys() <= {"_step", "_timestamp"}:
+            return
+        self.history.hand.logged(step, row)
+        self.history.last_step = step
+        there = self.steps.get(step)
+        if there is None:
+            self.steps[step] = row
+        else:
+            merge(there, row)
+
+    def control(self, offset: int, step: int, key: str, value: Any) -> None:
+        if not getattr(self, key)(offset, step, value):
+            self.report(offset, CONTROL_RULES[key], f"{key} has not the form of its rule: {value!r}")
+
+    def _rewind(self, offset: int, step: int, value: Any) -> bool:
+        if not (_is_step(value) or (value == -1 and not isinstance(value, bool))):
+            return False
+        for later in [step for step in self.steps if step > value]:
+            del self.steps[later]
+        self.history.hand.rewind(int(value))
+        self.history.last_step = int(value)
+        return True
+
+    def _gap(self, offset: int, step: int, value: Any) -> bool:
+        if not isinstance(value, dict) or not isinstance(value.get("reason"), str):
+            return False
+        rows = value.get("rows")
+        if not _is_step(rows) or rows < 1:
+            return False
+        self.report(offset, "R052", f"{int(rows):,} rows were lost here: {value['reason']}")
+        return True
+
+    def _summary(self, offset: int, step: int, value: Any) -> bool:
+        return self.history.hand.take(step, value)
+
+    def _define(self, offset: int, step: int, value: Any) -> bool:
+        return self.history.definitions.take(value)
+
+    def finish(self) -> History:
+        steps = self.steps
+        self.history.rows = [steps[step] for step in sorted(steps)]
+        return self.history
+
+
+def _is_step(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, float) and not value.is_integer():
+        return False
+    return isinstance(value, (int, float)) and 0 <= value <= MAX_STEP
+
+
+def _paths_are_safe(value: Any) -> bool:
+    if isinstance(value, dict):
+        if "_type" in value and "path" in value and not is_safe(value["path"]):
+            return False
+        return all(_paths_are_safe(item) for item in value.values())
+    return all(_paths_are_safe(item) for item in value) if isinstance(value, list) else True

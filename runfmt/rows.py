@@ -1,0 +1,191 @@
+"""One line of a stream and one JSON document: encoder and decoder side by side.
+
+Pure functions on bytes and plain values. NaN and the infinities are ``null`` in
+their place, and ``_nonfinite`` says what they were (R035).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from runfmt.errors import FormatError
+from runfmt.layout import MAX_DEPTH, MAX_ROW
+
+__all__ = [
+    "CONTROL",
+    "RESERVED",
+    "decode",
+    "decode_document",
+    "encode",
+    "encode_document",
+    "escape",
+    "is_leaf",
+    "leaves",
+    "merge",
+    "split_path",
+]
+
+NONFINITE = "_nonfinite"
+CONTROL = ("_rewind", "_gap", "_summary", "_define")
+RESERVED = ("_step", "_timestamp", "_runtime", NONFINITE, *CONTROL)
+
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+# 53-bit integers only: what is larger takes the slow way, where int64 is checked (R026).
+_FAST = _PLAIN | orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
+_NORMAL = _PLAIN | orjson.OPT_APPEND_NEWLINE
+_PRETTY = _NORMAL | orjson.OPT_INDENT_2
+
+
+def encode(row: Mapping[str, Any], *, normal: bool = False) -> bytes:
+    """One line for a row, with its LF.
+
+    ``normal`` says that the values went through :mod:`runfmt.values`; otherwise
+    anything that is not plain JSON raises ``TypeError``, for the caller to
+    normalise first. Raises ``FormatError`` for R025 and R027.
+    """
+    line = orjson.dumps(row, option=_NORMAL if normal else _FAST)
+    # orjson writes non-finite numbers as null; a row without any null has none.
+    if b"null" in line and (found := dict(_find_nonfinite(row, ""))):
+        line = orjson.dumps({**row, NONFINITE: found}, option=_NORMAL)
+    if len(line) > MAX_ROW:
+        raise FormatError("R027", f"a row of {len(line):,} bytes is over the limit of {MAX_ROW:,}")
+    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and depth(row) > MAX_DEPTH:
+        raise FormatError("R025", f"a row nests deeper than {MAX_DEPTH} levels")
+    return line
+
+
+def decode(line: bytes) -> tuple[dict[str, Any], bool]:
+    """The row of a line, non-finite numbers put back, and whether all of ``_nonfinite`` was right.
+
+    Raises ``FormatError`` (R023) if the line is no I-JSON object.
+    """
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise FormatError("R023", f"not a JSON object: {error}") from None
+    if type(row) is not dict:
+        raise FormatError("R023", f"not a JSON object but {type(row).__name__}")
+    return row, NONFINITE not in row or _restore(row)
+
+
+def encode_document(document: Mapping[str, Any]) -> bytes:
+    """The bytes of a JSON document, indented for people (R090)."""
+    found = dict(_find_nonfinite(document, ""))
+    return orjson.dumps({**document, NONFINITE: found} if found else document, option=_PRETTY)
+
+
+def decode_document(data: bytes) -> dict[str, Any]:
+    """The object of a JSON document, non-finite numbers put back.
+
+    Raises ``FormatError`` (R091) if the bytes are no I-JSON object.
+    """
+    try:
+        return decode(data)[0]
+    except FormatError as error:
+        raise FormatError("R091", error.message) from None
+
+
+def _find_nonfinite(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield pointer, "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _find_nonfinite(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _find_nonfinite(item, f"{pointer}/{index}")
+
+
+def _restore(row: dict[str, Any]) -> bool:
+    table = row.pop(NONFINITE)
+    if not isinstance(table, dict):
+        return False
+    # A list, not a generator: every entry is put back, also after a wrong one.
+    return False not in [_put(row, pointer, word) for pointer, word in table.items()]
+
+
+def _put(row: dict[str, Any], pointer: str, word: object) -> bool:
+    if not isinstance(word, str) or word not in _WORDS or not pointer.startswith("/"):
+        return False
+    place: Any = row
+    *above, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
+    for part in above:
+        place = _member(place, part)
+    if isinstance(place, list) and _member(place, last, 0) is None:
+        place[int(last)] = _WORDS[word]
+    elif isinstance(place, dict) and place.get(last, 0) is None:
+        place[last] = _WORDS[word]
+    else:
+        return False
+    return True
+
+
+def _member(place: Any, part: str, default: Any = None) -> Any:
+    if isinstance(place, dict):
+        return place.get(part, default)
+    if isinstance(place, list) and part.isascii() and part.isdigit() and str(int(part)) == part:
+        return place[int(part)] if int(part) < len(place) else default
+    return default
+
+
+def depth(value: Any) -> int:
+    """How many levels of objects and lists a value nests (R025)."""
+    if isinstance(value, Mapping):
+        return 1 + max((depth(item) for item in value.values()), default=0)
+    if isinstance(value, (list, tuple)):
+        return 1 + max((depth(item) for item in value), default=0)
+    return 0
+
+
+def escape(key: str) -> str:
+    """A literal key as a part of a path (R038): ``a.b`` becomes ``a\\.b``."""
+    return key.replace("\\", "\\\\").replace(".", "\\.")
+
+
+def split_path(path: str) -> list[str]:
+    """The keys of a path (R038), the inverse of joining escaped keys by dots."""
+    if "\\" not in path:
+        return path.split(".")
+    keys, key, chars = [], "", iter(path)
+    for char in chars:
+        if char == "\\":
+            key += next(chars, "\\")
+        elif char == ".":
+            keys.append(key)
+            key = ""
+        else:
+            key += char
+    return [*keys, key]
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether a value is a leaf: no object, or one with ``_type``, or an empty one."""
+    return not isinstance(value, dict) or not value or "_type" in value
+
+
+def leaves(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each leaf of a row with its path (R038)."""
+    for key, value in row.items():
+        path = prefix + escape(key)
+        if is_leaf(value):
+            yield path, value
+        else:
+            yield from leaves(value, path + ".")
+
+
+def merge(into: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Lay a later row over an earlier one, leaf by leaf (R041, R042); ``row`` is not kept nor changed."""
+    for key, value in row.items():
+        if not isinstance(value, dict) or "_type" in value:
+            into[key] = value
+            continue
+        there = into.get(key)
+        if not isinstance(there, dict) or "_type" in there:
+            there = into[key] = {}
+        merge(there, value)

@@ -1,0 +1,290 @@
+"""The summary as a function of a metrics stream (R080-R088). Pure.
+
+``Definitions`` and ``HandValues`` collect what control rows say, ``Aggregate``
+takes logical rows in the order of their steps, and :func:`summarise` puts the
+three together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runfmt.rows import is_leaf, leaves, merge, split_path
+
+__all__ = ["OPERATIONS", "Aggregate", "Definition", "Definitions", "HandValues", "summarise"]
+
+OPERATIONS = ("copy", "none", "min", "max", "mean", "first", "last", "best")
+GOALS = ("maximize", "minimize")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What ``define_metric`` said of one name; the name is a path, or its beginning and ``*``."""
+
+    name: str
+    step_metric: str | None = None
+    step_sync: bool | None = None
+    hidden: bool | None = None
+    summary: tuple[str, ...] = ()
+    goal: str | None = None
+
+    def row(self, *, overwrite: bool = False) -> dict[str, Any]:
+        """The value of a ``_define`` row that says the same (R054)."""
+        said = {key: value for key, value in vars(self).items() if value not in (None, ())}
+        if self.summary:
+            said["summary"] = list(self.summary)
+        return {**said, "overwrite": True} if overwrite else said
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that make an object in the summary; empty for a plain value."""
+        return tuple(op for op in self.summary if op not in ("copy", "none"))
+
+
+@dataclass
+class Definitions:
+    """All definitions of a stream, by name."""
+
+    by_name: dict[str, Definition] = field(default_factory=dict)
+    _matches: dict[str, Definition | None] = field(default_factory=dict, repr=False)
+
+    def take(self, value: Any) -> bool:
+        """Take the value of a ``_define`` row; False if it has not the form of R054."""
+        if not isinstance(value, dict) or not _is_name(value.get("name")):
+            return False
+        texts = [value.get(key) for key in ("step_metric", "goal")]
+        flags = [value.get(key) for key in ("step_sync", "hidden", "overwrite")]
+        operations = value.get("summary", [])
+        if not all(text is None or isinstance(text, str) for text in texts):
+            return False
+        if not all(flag is None or isinstance(flag, bool) for flag in flags):
+            return False
+        if not isinstance(operations, list) or not all(isinstance(op, str) for op in operations):
+            return False
+        said = Definition(
+            value["name"],
+            step_metric=value.get("step_metric"),
+            step_sync=value.get("step_sync"),
+            hidden=value.get("hidden"),
+            summary=tuple(op for op in OPERATIONS if op in operations),
+            goal=value.get("goal") if value.get("goal") in GOALS else None,
+        )
+        self.add(said, overwrite=value.get("overwrite") is True)
+        return True
+
+    def add(self, said: Definition, *, overwrite: bool = False) -> None:
+        """Add to what was said of the same name, or replace it (R080)."""
+        there = self.by_name.get(said.name)
+        if there is not None and not overwrite:
+            news = {key: value for key, value in vars(said).items() if value not in (None, ())}
+            news["summary"] = tuple(op for op in OPERATIONS if op in there.summary + said.summary)
+            said = replace(there, **news)
+        self.by_name[said.name] = said
+        self._matches.clear()
+
+    def match(self, path: str) -> Definition | None:
+        """The definition that counts for a path (R081)."""
+        if path not in self._matches:
+            self._matches[path] = self._find(path)
+        return self._matches[path]
+
+    def _find(self, path: str) -> Definition | None:
+        if path in self.by_name:
+            return self.by_name[path]
+        if path.startswith("_"):
+            return None
+        globs = (name for name in self.by_name if name.endswith("*") and path.startswith(name[:-1]))
+        best = max(globs, key=len, default=None)
+        return None if best is None else self.by_name[best]
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name != "" and "*" not in name[:-1]
+
+
+@dataclass
+class _Said:
+    """A value set or deleted by hand, or (``what="log"``) a later row that gave the key a value."""
+
+    what: str = ""
+    step: int = 0
+    value: Any = None
+
+
+@dataclass
+class HandValues:
+    """What ``_summary`` rows said, by path, with the rows that came after (R086, R087)."""
+
+    by_path: dict[str, list[_Said]] = field(default_factory=dict)
+
+    def take(self, step: int, value: Any) -> bool:
+        """Take the value of a ``_summary`` row; False if it has not the form of R053."""
+        if not isinstance(value, dict):
+            return False
+        sets, deletes = value.get("set", {}), value.get("del", [])
+        if not isinstance(sets, dict) or not isinstance(deletes, list):
+            return False
+        if not all(isinstance(path, str) for path in deletes):
+            return False
+        for path in deletes:
+            self.by_path.setdefault(path, []).append(_Said("del", step))
+        for path, item in sets.items():
+            self.by_path.setdefault(path, []).append(_Said("set", step, item))
+        return True
+
+    def logged(self, step: int, row: Mapping[str, Any]) -> None:
+        """Note that a row came; only the paths that were set or deleted before it matter."""
+        for path, said in self.by_path.items():
+            last = said[-1]
+            # After a rewind the lowest step decides whether a row still counts.
+            if (last.what != "log" or step < last.step) and _value_at(row, path) is not None:
+                said.append(_Said("log", step))
+
+    def rewind(self, step: int) -> None:
+        """Forget what was said at steps above (R051)."""
+        for path in list(self.by_path):
+            self.by_path[path] = [said for said in self.by_path[path] if said.step <= step]
+            if not self.by_path[path]:
+                del self.by_path[path]
+
+    def of(self, path: str) -> tuple[str, Any, bool]:
+        """What was said last (``set``, ``del`` or nothing), its value, and whether a row came since."""
+        last, since = _Said(), False
+        for said in self.by_path.get(path, ()):
+            if said.what == "log":
+                since = True
+            else:
+                last, since = said, False
+        return last.what, last.value, since
+
+
+def _value_at(row: Mapping[str, Any], path: str) -> Any:
+    value: Any = row
+    for key in split_path(path):
+        if not isinstance(value, dict) or key not in value:
+            return None
+        value = value[key]
+    return value
+
+
+class _Statistics:
+    """min, max, mean, first and last of one key, each logical row once (R083)."""
+
+    __slots__ = ("count", "first", "last", "max", "min", "odd", "partials")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.partials: list[float] = []
+        self.odd = 0.0
+        self.min: float | None = None
+        self.max: float | None = None
+        self.first: Any = None
+        self.last: Any = None
+
+    def add(self, value: Any) -> None:
+        if self.first is None:
+            self.first = value
+        self.last = value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+            return
+        self.count += 1
+        self.min = value if self.min is None or value < self.min else self.min
+        self.max = value if self.max is None or value > self.max else self.max
+        if math.isfinite(value):
+            _add_exactly(self.partials, float(value))
+        else:
+            self.odd += value
+
+    @property
+    def mean(self) -> float | None:
+        if not self.count:
+            return None
+        return self.odd if self.odd else math.fsum(self.partials) / self.count
+
+    def show(self, definition: Definition) -> dict[str, Any]:
+        best = self.max if definition.goal == "maximize" else self.min
+        shown = {op: best if op == "best" else getattr(self, op) for op in definition.operations}
+        return {op: value for op, value in shown.items() if value is not None}
+
+
+def _add_exactly(partials: list[float], value: float) -> None:
+    """Add to an exact sum kept as non-overlapping parts (Shewchuk 1997), so that no order of rows matters."""
+    kept = 0
+    for part in partials:
+        if abs(value) < abs(part):
+            value, part = part, value  # noqa: PLW2901
+        high = value + part
+        low = part - (high - value)
+        if low:
+            partials[kept] = low
+            kept += 1
+        value = high
+    partials[kept:] = [value]
+
+
+class Aggregate:
+    """Takes logical rows in the order of their steps; knows the plain values and the statistics."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self.plain: dict[str, Any] = {}
+        self.statistics: dict[str, _Statistics] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take one logical row, reserved keys and all."""
+        merge(self.plain, _without_nulls(row))
+        if any(definition.operations for definition in self.definitions.by_name.values()):
+            for path, value in leaves(row):
+                definition = self.definitions.match(path)
+                if value is not None and definition is not None and definition.operations:
+                    self.statistics.setdefault(path, _Statistics()).add(value)
+
+
+def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
+    if None not in row.values() and not any(type(value) is dict for value in row.values()):
+        return dict(row)
+    kept = {}
+    for key, value in row.items():
+        if not is_leaf(value):
+            if inner := _without_nulls(value):
+                kept[key] = inner
+        elif value is not None:
+            kept[key] = value
+    return kept
+
+
+def summarise(aggregate: Aggregate, hand: HandValues) -> dict[str, Any]:
+    """The summary, nested as rows are (R082-R088)."""
+    summary: dict[str, Any] = {}
+    plain = {path: value for path, value in leaves(aggregate.plain) if path not in ("_step", "_timestamp")}
+    for path in [*plain, *(path for path in hand.by_path if path not in plain)]:
+        value = _shown(path, plain.get(path), aggregate, hand)
+        if value is not None:
+            _insert(summary, split_path(path), value)
+    return summary
+
+
+def _shown(path: str, plain: Any, aggregate: Aggregate, hand: HandValues) -> Any:
+    definition = aggregate.definitions.match(path)
+    if definition is not None and "none" in definition.summary:
+        return None
+    said, value, logged_since = hand.of(path)
+    if said == "set":
+        return plain if logged_since else value
+    if definition is not None and definition.operations:
+        statistics = aggregate.statistics.get(path)
+        return (statistics.show(definition) or None) if statistics else None
+    return plain if said == "" or logged_since else None
+
+
+def _insert(tree: dict[str, Any], keys: Iterable[str], value: Any) -> None:
+    *above, last = keys
+    for key in above:
+        inner = tree.get(key)
+        if not isinstance(inner, dict) or "_type" in inner:
+            inner = tree[key] = {}
+        tree = inner
+    tree[last] = value
