@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeGuard
 
@@ -71,9 +71,17 @@ def read_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         offset += length
 
 
-def read_history(stream: BinaryIO | bytes, path: str = METRICS, writer: str = MAIN) -> History:
-    """Read a metrics stream from its beginning; what is wrong in it is listed, never raised."""
-    reader = _Reader(path, writer)
+def read_history(
+    stream: BinaryIO | bytes,
+    path: str = METRICS,
+    writer: str = MAIN,
+    may_open: Callable[[object], bool] = is_safe,
+) -> History:
+    """Read a metrics stream from its beginning; what is wrong in it is listed, never raised.
+
+    ``may_open`` judges the paths of values with a ``_type`` (R070).
+    """
+    reader = _Reader(path, writer, may_open)
     for offset, line in read_lines(io.BytesIO(stream) if isinstance(stream, bytes) else stream):
         reader.take(offset, line)
     return reader.finish()
@@ -82,8 +90,9 @@ def read_history(stream: BinaryIO | bytes, path: str = METRICS, writer: str = MA
 class _Reader:
     """Takes the lines of one stream in order, and gives its history."""
 
-    def __init__(self, path: str, writer: str) -> None:
+    def __init__(self, path: str, writer: str, may_open: Callable[[object], bool]) -> None:
         self.path = path
+        self.may_open = may_open
         self.history = History(writer=writer)
         self.steps: dict[int, dict[str, Any]] = {}
 
@@ -120,7 +129,7 @@ class _Reader:
         else:
             self.history.last_timestamp = time
         row.pop("_runtime", None)
-        if b'"_type"' in line and not _paths_are_safe(row):
+        if b'"_type"' in line and not self.paths_are_safe(row):
             self.report(offset, "R070", "a path in a value leads out of the run")
         controls = [(key, row.pop(key)) for key in CONTROL if key in row]
         for key, value in controls:
@@ -163,6 +172,13 @@ class _Reader:
     def _define(self, offset: int, step: int, value: Any) -> bool:
         return self.history.definitions.take(value)
 
+    def paths_are_safe(self, value: Any) -> bool:
+        if isinstance(value, dict):
+            if "_type" in value and "path" in value and not self.may_open(value["path"]):
+                return False
+            return all(self.paths_are_safe(item) for item in value.values())
+        return all(self.paths_are_safe(item) for item in value) if isinstance(value, list) else True
+
     def finish(self) -> History:
         steps = self.steps
         self.history.rows = [steps[step] for step in sorted(steps)]
@@ -175,11 +191,3 @@ def _is_step(value: object) -> TypeGuard[int | float]:
     if isinstance(value, float) and not value.is_integer():
         return False
     return isinstance(value, (int, float)) and 0 <= value <= MAX_STEP
-
-
-def _paths_are_safe(value: Any) -> bool:
-    if isinstance(value, dict):
-        if "_type" in value and "path" in value and not is_safe(value["path"]):
-            return False
-        return all(_paths_are_safe(item) for item in value.values())
-    return all(_paths_are_safe(item) for item in value) if isinstance(value, list) else True

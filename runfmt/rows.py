@@ -26,6 +26,8 @@ __all__ = [
     "is_leaf",
     "leaves",
     "merge",
+    "pointer_key",
+    "pointer_keys",
     "split_path",
 ]
 
@@ -96,7 +98,7 @@ def _find_nonfinite(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
             yield pointer, "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _find_nonfinite(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from _find_nonfinite(item, f"{pointer}/{pointer_key(key)}")
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _find_nonfinite(item, f"{pointer}/{index}")
@@ -114,7 +116,7 @@ def _put(row: dict[str, Any], pointer: str, word: object) -> bool:
     if not isinstance(word, str) or word not in _WORDS or not pointer.startswith("/"):
         return False
     place: Any = row
-    *above, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
+    *above, last = pointer_keys(pointer)
     for part in above:
         place = _member(place, part)
     if isinstance(place, list) and _member(place, last, 0) is None:
@@ -132,6 +134,16 @@ def _member(place: Any, part: str, default: Any = None) -> Any:
     if isinstance(place, list) and part.isascii() and part.isdigit() and str(int(part)) == part:
         return place[int(part)] if int(part) < len(place) else default
     return default
+
+
+def pointer_keys(pointer: str) -> list[str]:
+    """The keys of a JSON Pointer that begins with a slash (RFC 6901)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
+
+
+def pointer_key(key: str) -> str:
+    """A key as a part of a JSON Pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def depth(value: Any) -> int:

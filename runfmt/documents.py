@@ -1,0 +1,69 @@
+"""Replaces and reads files. The only module that replaces a file (R004)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runfmt.errors import FormatError
+from runfmt.rows import decode_document, encode_document
+
+__all__ = ["read_document", "replace", "replace_document", "sync_directory", "temporary_beside"]
+
+
+def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Give a file new contents as a whole: a reader sees the old or the new, never a mixture.
+
+    With ``durable`` the contents and the name are on disk when this returns.
+    Raises ``OSError``; the old contents then stand, and nothing is left behind.
+    """
+    temporary = temporary_beside(path)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def replace_document(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Write a JSON document whole (R090)."""
+    replace(path, encode_document(document), durable=durable)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a JSON document; one that is absent is empty.
+
+    Raises ``FormatError`` (R091) if it is there and is no JSON object, ``OSError`` if it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    try:
+        return decode_document(data)
+    except FormatError as error:
+        raise FormatError(error.rule, error.message, str(path)) from None
+
+
+def temporary_beside(path: Path) -> Path:
+    """A private name in the same folder (R005), from which a rename is atomic."""
+    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
