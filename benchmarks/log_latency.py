@@ -31,7 +31,7 @@ CALLS = {10: 20_000, 1_000: 2_000}
 REPEATS = 15
 """Fresh processes for the import; runs for ``init`` and ``finish``."""
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-FIRST_RUN = "import runfmt, time; t = time.perf_counter(); runfmt.init(); runfmt.finish(quiet=True); print(time.perf_counter() - t)"
+FIRST_RUN = IMPORT.replace("import {}", "import runfmt; runfmt.init(); runfmt.finish(quiet=True)")
 
 
 def spread(nanoseconds: list[int]) -> dict[str, float]:
@@ -53,14 +53,15 @@ def log_beside_floor(scalars: int, calls: int) -> dict[str, dict[str, float]]:
     run = runfmt.init(project="benchmark", reinit="create_new")
     descriptor = os.open(Path(run.dir, "floor.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def floor(data: dict[str, float]) -> None:
-        os.write(descriptor, orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE))
+    def floor(row: dict[str, float]) -> None:
+        os.write(descriptor, orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
     rows = [{f"metric_{i}": random.random() for i in range(scalars)} for _ in range(100)]
+    full = [{"_step": number, "_timestamp": time.time(), **row} for number, row in enumerate(rows)]
     times: dict[str, list[int]] = {"floor": [], "log": []}
     for number in range(calls + 100):
-        data = rows[number % len(rows)]
-        took = {"floor": timed(floor, data), "log": timed(run.log, data)}
+        index = number % len(rows)
+        took = {"floor": timed(floor, full[index]), "log": timed(run.log, rows[index])}
         if number >= 100:  # the first ones warm up
             for name, nanoseconds in took.items():
                 times[name].append(nanoseconds)

@@ -46,7 +46,8 @@ def provide(folder: str | Path) -> Path:
         f"Fashion-MNIST was not found. Any of these three brings it:\n"
         f"  - put the four files {', '.join(FILES)} (or their .gz) into {folder}\n"
         f"  - run once with a network, for torchvision's download\n"
-        f"  - on Debian, after an apt-get update: apt-get download {PACKAGE} && dpkg -x {PACKAGE}_*.deb {folder}\n"
+        f"  - on Debian: apt-get download {PACKAGE} && dpkg -x {PACKAGE}_*.deb {folder}\n"
+        f"    (as root before: apt-get update)\n"
         f"What was tried:\n" + "\n".join(reasons)
     )
 

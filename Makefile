@@ -1,0 +1,67 @@
+# On a fresh Debian 12 with python3 and make, `make demo` and `make test` do everything.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
+
+# The environment holds the project as an editable install (make dev) or as a wheel (make test).
+INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
+
+.PHONY: help tools dev wheel lint type test demo bench clean
+
+help: ## say what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+tools: ## see to the programs that pip does not bring: git, jq, node, venv
+	@missing=; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	command -v jq >/dev/null || missing="$$missing jq"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	elif [ -n "$$missing" ]; then \
+	  echo "Missing programs; as root: apt-get update && apt-get install$$missing"; exit 1; \
+	fi
+
+.venv:
+	@$(MAKE) --no-print-directory tools
+	$(PYTHON) -m venv .venv
+
+.stamps/dev: pyproject.toml | .venv
+	$(BIN)/pip install -q -e '.[test,examples]'
+	@mkdir -p .stamps && rm -f .stamps/wheel && touch $@
+
+.stamps/wheel: $(SOURCES) | .venv
+	rm -rf dist
+	$(BIN)/pip wheel -q --no-deps -w dist .
+	$(BIN)/pip install -q "$$(echo dist/*.whl)[test,examples]"
+	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
+	@mkdir -p .stamps && rm -f .stamps/dev && touch $@
+
+dev: .stamps/dev ## an environment in which the checkout is what runs
+
+wheel: .stamps/wheel ## an environment in which the built wheel is what runs
+
+lint: $(INSTALLED) ## style and form
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+type: $(INSTALLED) ## types, strictly
+	$(BIN)/mypy
+
+# From an empty folder, so that nothing is imported from the checkout.
+test: tools lint type .stamps/wheel ## everything that CI runs
+	@mkdir -p .stamps/empty
+	cd .stamps/empty && ../../$(BIN)/pytest -c ../../pyproject.toml --rootdir ../.. -q -n auto ../../tests
+
+demo: $(INSTALLED) ## train on Fashion-MNIST, sync to a folder, read the metrics back from there
+	RUNFMT_DIR=demo/runs $(BIN)/python examples/fashion_mnist.py --data demo/data
+	$(BIN)/runfmt sync demo/runs --remote demo/remote
+	$(BIN)/python examples/show_metrics.py demo/remote
+
+bench: $(INSTALLED) ## what recording and reading cost
+	$(BIN)/python benchmarks/log_latency.py
+	$(BIN)/python benchmarks/read_metrics.py
+
+clean: ## remove what was made, but not runs
+	rm -rf .venv .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,190 @@
+"""The rules of ARCHITECTURE.md that the source must keep."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pickle
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import runfmt
+import runfmt_sync
+from runfmt import errors, layout
+
+PROJECT = Path(__file__).parents[2]
+CLIENT, TOOL = Path(runfmt.__file__).parent, Path(runfmt_sync.__file__).parent
+NAMES = {"run.json", "config.json", "summary.json", "edits.json", ".lock", ".cache"} | {
+    layout.stream_name(kind) for kind in ("metrics", "events", "system", "console")
+}
+NETWORK = {"asyncio", "ftplib", "http", "requests", "smtplib", "socket", "socketserver", "ssl", "urllib"}
+
+
+def sources(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
+    """The Python files below the folders, parsed."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            yield path, ast.parse(path.read_text())
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The full names of the modules that are imported anywhere."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    """The calls, as source text."""
+    return (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def loaded(code: str, cwd: Path) -> set[str]:
+    """The third-party packages that a fresh process has loaded after the code."""
+    report = (
+        "import sys; before = set(sys.modules)\n"
+        f"{code}\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
+    )
+    done = subprocess.run([sys.executable, "-c", report], cwd=cwd, check=True, capture_output=True, text=True)
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_import_loads_only_orjson(tmp_path):
+    assert loaded("import runfmt", tmp_path) == {"runfmt", "orjson"}
+
+
+def test_run_of_plain_numbers_loads_only_the_lock_and_the_samplers(tmp_path):
+    code = "import runfmt; runfmt.init(); runfmt.log({'a': 1, 'b': {'c': 0.5}}); runfmt.finish(quiet=True)"
+    extra = loaded(code, tmp_path) - {"runfmt", "orjson"}
+    assert "filelock" in extra
+    assert extra <= {"filelock", "psutil", "pynvml"}
+
+
+def test_client_never_imports_the_tool():
+    for path, tree in sources(CLIENT):
+        assert not {name for name in imports(tree) if name.split(".")[0] == "runfmt_sync"}, path
+
+
+def test_client_imports_nothing_that_talks_to_a_network():
+    for path, tree in sources(CLIENT):
+        found = {name for name in imports(tree) if name.split(".")[0] in NETWORK}
+        assert found <= {"urllib.parse"} | {n for n in found if n.startswith("urllib.parse.")}, path
+
+
+def test_run_opens_no_socket(tmp_path):
+    code = """
+import sys
+sys.addaudithook(lambda event, _: event.startswith("socket.") and sys.exit(f"{event} was called"))
+import runfmt
+assert runfmt.login()
+with runfmt.init(project="p") as run:
+    run.log({"loss": 1.0, "page": runfmt.Html("<img src='https://example.invalid/x.png'>")})
+    run.log({"table": runfmt.Table(columns=["a"], data=[[1]])})
+    run.alert("done")
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_file_names_are_written_in_layout_only():
+    for path, tree in sources(CLIENT, TOOL):
+        literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert path.name == "layout.py" or not literals & NAMES, path
+
+
+def test_one_module_appends_and_one_replaces():
+    for path, tree in sources(CLIENT):
+        for call in calls(tree):
+            appends = call.startswith("os.write(") or "O_APPEND" in call or "O_WRONLY" in call
+            assert not appends or path.name == "stream.py", (path, call)
+            replaces = call.startswith(("os.replace(", "os.rename(", "shutil.copy", "shutil.move"))
+            replaces |= ".write_text(" in call or ".write_bytes(" in call
+            assert not replaces or path.name == "documents.py", (path, call)
+
+
+def test_tool_never_writes_with_the_clients_stream():
+    for path, tree in sources(TOOL):
+        assert "runfmt.stream" not in imports(tree) or path.name == "recover.py", path
+
+
+def test_all_names_the_public_names():
+    public = {
+        name
+        for name, value in vars(runfmt).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert public <= set(runfmt.__all__)
+    assert len(set(runfmt.__all__)) == len(runfmt.__all__)
+    for name in runfmt.__all__:
+        getattr(runfmt, name)
+
+
+def modules() -> list[str]:
+    found = []
+    for package in (runfmt, runfmt_sync):
+        found += [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+    return found
+
+
+@pytest.mark.parametrize("name", modules())
+def test_module_says_what_is_public(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, name
+    for public in module.__all__:
+        assert inspect.isfunction(value := getattr(module, public)) is False or value.__doc__, public
+
+
+def test_no_function_is_over_60_lines():
+    folders = [CLIENT, TOOL, *(PROJECT / name for name in ("examples", "benchmarks", "tests", "spec"))]
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, tree in sources(*folders)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert long == []
+
+
+def test_nothing_is_swallowed():
+    for path, tree in sources(CLIENT, TOOL):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler) and all(isinstance(part, ast.Pass) for part in node.body):
+                kinds = ast.unparse(node.type) if node.type else "everything"
+                assert kinds not in ("everything", "Exception", "BaseException"), (path, node.lineno)
+
+
+def error_classes() -> list[type[Exception]]:
+    found, waiting = [], [errors.Error]
+    for name in modules():
+        importlib.import_module(name)
+    while waiting:
+        kind = waiting.pop()
+        found.append(kind)
+        waiting += kind.__subclasses__()
+    return found
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_errors_cross_processes(kind):
+    parameters = list(inspect.signature(kind).parameters.values())
+    needed = [
+        p
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    error = kind(*(f"text {index}" for index, _ in enumerate(needed))) if needed else kind("text")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
