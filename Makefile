@@ -20,12 +20,13 @@ tools: ## see to the programs that pip does not bring: git, jq, node, venv
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
 	elif [ -n "$$missing" ]; then \
-	  echo "Missing programs; as root: apt-get update && apt-get install$$missing"; exit 1; \
+	  echo "Missing programs. As root: apt-get update && apt-get install$$missing" >&2; exit 1; \
 	fi
+	@apt-cache show dataset-fashion-mnist >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get update -q; } || \
+	{ echo "apt does not know dataset-fashion-mnist. As root: apt-get update" >&2; exit 1; }
 
 .venv:
-	@$(MAKE) --no-print-directory tools
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { $(MAKE) tools && $(PYTHON) -m venv --clear .venv; }
 
 .stamps/dev: pyproject.toml | .venv
 	$(BIN)/pip install -q -e '.[test,examples]'
@@ -54,10 +55,16 @@ test: tools lint type .stamps/wheel ## everything that CI runs
 	@mkdir -p .stamps/empty
 	cd .stamps/empty && ../../$(BIN)/pytest -c ../../pyproject.toml --rootdir ../.. -q -n auto ../../tests
 
+define TABLE
+import runfmt
+print(runfmt.read_metrics("demo/remote", keys=["epoch", "train_loss", "test_loss", "accuracy"]).to_string())
+endef
+export TABLE
+
 demo: $(INSTALLED) ## train on Fashion-MNIST, sync to a folder, read the metrics back from there
 	RUNFMT_DIR=demo/runs $(BIN)/python examples/fashion_mnist.py --data demo/data
 	$(BIN)/runfmt sync demo/runs --remote demo/remote
-	$(BIN)/python examples/show_metrics.py demo/remote
+	$(BIN)/python -c "$$TABLE"
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py
