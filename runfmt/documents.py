@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from runfmt.errors import FormatError
 from runfmt.rows import decode_document, encode_document
 
-__all__ = ["read_document", "replace", "replace_document", "sync_directory", "temporary_beside"]
+__all__ = ["copy_named", "read_document", "replace", "replace_document", "sync_directory", "temporary_beside"]
+
+PIECE = 2**20
+"""Bytes of a file that are held at a time while it is copied."""
 
 
 def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -38,6 +42,28 @@ def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
 def replace_document(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
     """Write a JSON document whole (R090)."""
     replace(path, encode_document(document), durable=durable)
+
+
+def copy_named(
+    source: Path, folder: Path, name: Callable[[str], str], *, keep: bool = False
+) -> tuple[Path, str, int]:
+    """Copy a file in pieces, as a whole: ``name`` gives the copy's name in the folder from its SHA-256.
+
+    Gives path, SHA-256 and size of the copy. With ``keep`` a file that is there under the
+    name with the same size stays as it is. Not fsynced. Raises ``OSError``; nothing is left behind then.
+    """
+    temporary, digest, size = temporary_beside(folder / "copy"), hashlib.sha256(), 0
+    try:
+        with open(source, "rb") as original, open(temporary, "xb") as file:
+            while piece := original.read(PIECE):
+                digest.update(piece)
+                size += file.write(piece)
+        target = folder / name(digest.hexdigest())
+        if not (keep and target.is_file() and target.stat().st_size == size):
+            os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target, digest.hexdigest(), size
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -75,10 +75,11 @@ def decode(line: bytes) -> tuple[dict[str, Any], bool]:
     return row, NONFINITE not in row or _restore(row)
 
 
-def encode_document(document: Mapping[str, Any]) -> bytes:
-    """The bytes of a JSON document, indented for people (R090)."""
+def encode_document(document: Mapping[str, Any], *, compact: bool = False) -> bytes:
+    """The bytes of a JSON document (R090), indented for people unless ``compact``."""
     found = dict(_find_nonfinite(document, ""))
-    return orjson.dumps({**document, NONFINITE: found} if found else document, option=_PRETTY)
+    option = _NORMAL if compact else _PRETTY
+    return orjson.dumps({**document, NONFINITE: found} if found else document, option=option)
 
 
 def decode_document(data: bytes) -> dict[str, Any]:
