@@ -60,7 +60,7 @@ function parse(bytes) {
   if (!isObject(value)) throw new SyntaxError("not an object");
   // Text and numbers are checked in the source: of a key that is repeated, the value shows the last only.
   const unescaped = text.replace(/\\(?:u(.{4})|.)/g, (_, hex) => (hex ? String.fromCharCode(parseInt(hex, 16)) : " "));
-  if (!unescaped.isWellFormed()) throw new SyntaxError("lone surrogate");
+  if (/\p{Surrogate}/u.test(unescaped)) throw new SyntaxError("lone surrogate");
   for (const [token] of text.replace(/\\./g, "").matchAll(/"[^"]*"|-?\d[\d.eE+-]*/g)) {
     if (token[0] !== '"' && !Number.isFinite(Number(token))) throw new SyntaxError("not within binary64");
   }
