@@ -18,7 +18,18 @@ from runfmt.documents import read_document
 from runfmt.edits import ATTRIBUTES, overlay
 from runfmt.errors import FormatError
 from runfmt.history import History, Problem, read_history, read_lines
-from runfmt.layout import CONFIG, EDITS, METRICS, RUN, is_private, is_safe, is_stream, is_uid, writer_of
+from runfmt.layout import (
+    CONFIG,
+    EDITS,
+    METRICS,
+    RUN,
+    SUMMARY,
+    is_private,
+    is_safe,
+    is_stream,
+    is_uid,
+    writer_of,
+)
 from runfmt.rows import decode
 from runfmt.summary import Aggregate, summarise
 
@@ -193,7 +204,7 @@ class StoredRun:
     def problems(self) -> list[Problem]:
         """Everything in the run that is not as the specification says, by path and offset."""
         found = [self._document_problem] if self._document_problem else []
-        found += [*self._recorded_config[1], *self._edits[1], *self._read_optional("summary.json")[1]]
+        found += [*self._recorded_config[1], *self._edits[1], *self._read_optional(SUMMARY)[1]]
         if overlay({"config": {}, "summary": {}}, self._edits[0])[1]:
             found.append(
                 Problem(EDITS, -1, "R094", "an entry has not the form of an edit, or may not be edited")
