@@ -1,8 +1,8 @@
 """The documentation tells the truth: its commands run as printed, and it leaves nothing out.
 
-How a page is read, from top to bottom, in one folder that was empty: a ``python`` block is run, ``python NAME``
-and ``bash NAME`` become files, a ``console`` block is run line by line and its output compared (``...`` stands for
-anything; no output means that none is compared). ``sh`` is for a checkout, ``text`` and ``json`` are to look at.
+A page is read from top to bottom, in one folder that was empty: a ``python`` block is run, ``python NAME`` and
+``bash NAME`` become files, a ``console`` block is run line by line and its output compared (``...`` stands for
+anything; no output: none is compared). ``sh`` is for a checkout, ``text`` and ``json`` are to look at.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import click
 import pytest
+from runfmt_sync.cli import main
 
 import runfmt
-from runfmt_sync.cli import main
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
