@@ -39,7 +39,12 @@ __all__ = [
 
 
 class Sink(Protocol):
-    """Takes the contents of media and says how a row names them."""
+    """Takes the contents of media and says how a row names them.
+
+    ``strict`` says that a disk that refuses is an error; otherwise the value is null, with a warning.
+    """
+
+    strict: bool
 
     def put(self, kind: str, key: str, data: bytes | Path, ending: str) -> dict[str, Any]:
         """Store contents or a copy of a file; gives ``path``, ``sha256`` and ``size`` (R070, R071)."""
@@ -48,8 +53,9 @@ class Sink(Protocol):
 class DirectorySink:
     """Puts media into a run directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, strict: bool = False) -> None:
         self._directory = directory
+        self.strict = strict
 
     def put(self, kind: str, key: str, data: bytes | Path, ending: str) -> dict[str, Any]:
         """Store contents, or a copy of a file made in pieces; equal media of a key once (R074).

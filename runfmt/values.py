@@ -69,12 +69,23 @@ def plain_cells(rows: Iterable[Iterable[Any]], path: str) -> list[list[Any]]:
 def stored(value: Any, path: str, sink: Sink) -> Any:
     """Replace the media in plain values by what names their files, which are written through ``sink``."""
     if isinstance(value, Media):
-        return value.to_json(path, sink)
+        return _stored(value, path, sink)
     if type(value) is dict:
         return {key: stored(item, f"{path}.{key}", sink) for key, item in value.items()}
     if type(value) is list:
         return [stored(item, path, sink) for item in value]
     return value
+
+
+def _stored(media: Media, path: str, sink: Sink) -> Any:
+    """The value of media; null where the disk refuses, which must not end the training."""
+    try:
+        return media.to_json(path, sink)
+    except OSError as error:
+        if sink.strict:
+            raise
+        warn(f"{error.strerror} ({error.filename}): {path!r} is logged as null; make room")
+        return None
 
 
 def normalise_config(value: Any, key: str) -> Any:

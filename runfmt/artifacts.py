@@ -1,0 +1,386 @@
+"""Artifacts: named, versioned sets of files and references.
+
+A version is a folder, ``files/artifacts/<name>/v<N>/``, that holds copies of the files
+and, written last, ``artifact.json``, which says what they are. It is claimed by making
+the folder, so that no version overwrites another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path, PurePath
+from typing import IO, Any
+
+from runfmt.documents import copy_named, read_document, replace, replace_document
+from runfmt.errors import CommError, Error, FormatError, UsageError, warn
+from runfmt.layout import FILES, is_safe
+from runfmt.saving import safe_name
+
+__all__ = ["Artifact", "Entry", "log_artifact", "log_model", "use_artifact"]
+
+ARTIFACTS = f"{FILES}/artifacts"
+ARTIFACT = "artifact.json"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
+_UNKNOWN = "an artifact that was not logged yet has no {}: log it first"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a reference of an artifact.
+
+    ``name`` is what it is called in the artifact; ``source`` the file that it is, or is
+    copied from; ``uri`` what a reference points to.
+    """
+
+    name: str
+    source: Path | bytes | None = None
+    uri: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The same as ``name``."""
+        return self.name
+
+    @property
+    def ref(self) -> str | None:
+        """The same as ``uri``."""
+        return self.uri
+
+    @property
+    def digest(self) -> str | None:
+        """The same as ``sha256``."""
+        return self.sha256
+
+    def download(self, root: str | os.PathLike[str] | None = None) -> str:
+        """Copy the file below a folder (default: the working directory); gives the path of the copy."""
+        target = Path(root or ".") / safe_name(PurePath(self.name))
+        _copy(self, target)
+        return str(target)
+
+
+class Artifact:
+    """Files and references under one name; becomes a version when it is logged.
+
+    ``name`` matches ``[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}``; ``metadata`` is a dict of plain
+    values. Files are read when the artifact is logged. Raises ``UsageError`` for a wrong
+    name, and for two entries of one name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        type: str,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        incremental: bool = False,
+        use_as: str | None = None,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"artifact name {name!r} must match {_NAME.pattern}")
+        self._name = name
+        self.type = type
+        self.description = description
+        self.metadata = dict(metadata or {})
+        self.aliases: list[str] = []
+        self.entries: dict[str, Entry] = {}
+        self._version: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name, followed by the version once there is one: ``model:v3``."""
+        return f"{self._name}:{self._version}" if self._version else self._name
+
+    @property
+    def version(self) -> str:
+        """``v<N>``; raises ``Error`` before the artifact is logged."""
+        if self._version is None:
+            raise Error(_UNKNOWN.format("version"))
+        return self._version
+
+    @property
+    def manifest(self) -> Artifact:
+        """The artifact itself, whose ``entries`` maps names to entries."""
+        return self
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files, 0 before the artifact is logged."""
+        return sum(entry.size or 0 for entry in self.entries.values())
+
+    @property
+    def file_count(self) -> int:
+        """The number of files and references."""
+        return len(self.entries)
+
+    # Before it is logged
+
+    def add_file(self, local_path: Any, name: str | None = None, overwrite: bool = False, **_: Any) -> Entry:
+        """Add a file, under its own name unless another is given."""
+        path = Path(os.fsdecode(local_path)).absolute()
+        if not path.is_file():
+            raise UsageError(f"no such file ({local_path}): give the path of a file, or use add_dir()")
+        return self._add(Entry(name or path.name, path), overwrite=overwrite)
+
+    def add_dir(self, local_path: Any, name: str | None = None, **_: Any) -> None:
+        """Add the files below a folder, under their paths in it, below ``name`` if that is given."""
+        top = Path(os.fsdecode(local_path)).absolute()
+        if not top.is_dir():
+            raise UsageError(f"no such folder ({local_path}): give the path of a folder, or use add_file()")
+        for path in sorted(path for path in top.rglob("*") if path.is_file()):
+            self._add(Entry((PurePath(name or "") / path.relative_to(top)).as_posix(), path))
+
+    def add_reference(self, uri: Any, name: str | None = None, **_: Any) -> list[Entry]:
+        """Record where something lies; it is not copied."""
+        text = str(getattr(uri, "uri", None) or uri)
+        return [self._add(Entry(name or PurePath(text).name or text, uri=text))]
+
+    @contextmanager
+    def new_file(
+        self, name: str, mode: str = "x", encoding: str | None = None, **_: Any
+    ) -> Iterator[IO[Any]]:
+        """Write a file of the artifact: ``with artifact.new_file("labels.txt") as file: ...``."""
+        binary = io.BytesIO()
+        file: IO[Any] = binary if "b" in mode else io.TextIOWrapper(binary, encoding or "utf-8", newline="")
+        yield file
+        file.flush()
+        self._add(Entry(name, binary.getvalue()), overwrite="w" in mode)
+
+    def _add(self, entry: Entry, *, overwrite: bool = False) -> Entry:
+        if self._version is not None:
+            raise UsageError(f"{self.name} is logged already and cannot change: make a new Artifact")
+        there = self.entries.get(entry.name)
+        if there is not None and there != entry and not overwrite:
+            raise UsageError(
+                f"the artifact has an entry {entry.name!r} already: pass overwrite=True, or another name"
+            )
+        self.entries[entry.name] = entry
+        return entry
+
+    # Once it is logged
+
+    def wait(self, timeout: int | None = None) -> Artifact:
+        """The artifact itself, which is there when ``log_artifact`` returns."""
+        return self
+
+    def get_path(self, name: Any) -> Entry:
+        """The entry of a name; raises ``KeyError``."""
+        return self.entries[str(name)]
+
+    def get_entry(self, name: Any) -> Entry:
+        """The same as :meth:`get_path`."""
+        return self.get_path(name)
+
+    def files(self) -> list[Entry]:
+        """All entries."""
+        return list(self.entries.values())
+
+    def download(self, root: str | os.PathLike[str] | None = None, **_: Any) -> str:
+        """Copy the files into a folder, by default ``./artifacts/<name>-<version>``; gives its path.
+
+        References are left out.
+        """
+        target = Path(root) if root else Path("artifacts") / f"{self._name}-{self.version}"
+        target.mkdir(parents=True, exist_ok=True)
+        for entry in self.entries.values():
+            if entry.source is not None:
+                _copy(entry, target / safe_name(PurePath(entry.name)))
+        return str(target)
+
+    def file(self, root: str | os.PathLike[str] | None = None) -> str:
+        """Download the only file; gives the path of the copy. Raises ``UsageError`` if there are several."""
+        if len(self.entries) != 1:
+            raise UsageError(
+                f"{self.name} has {len(self.entries)} files, not one: use get_path() or download()"
+            )
+        return str(Path(self.download(root)) / safe_name(PurePath(next(iter(self.entries)))))
+
+    def __repr__(self) -> str:
+        return f"<Artifact {self.name} ({self.type}), {self.file_count} entries>"
+
+
+def _copy(entry: Entry, target: Path) -> tuple[str, int]:
+    """Copy an entry's file; gives SHA-256 and size. Raises ``FormatError`` if it is not what was logged."""
+    if entry.source is None:
+        raise UsageError(
+            f"{entry.name} is a reference to {entry.uri}, which is not copied: fetch it from there"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(entry.source, bytes):
+        replace(target, entry.source, durable=False)
+        return hashlib.sha256(entry.source).hexdigest(), len(entry.source)
+    _, digest, size = copy_named(entry.source, target.parent, lambda _: target.name)
+    if entry.sha256 not in (None, digest):
+        raise FormatError("R071", f"{entry.name} is not what was logged: verify the run", str(entry.source))
+    return digest, size
+
+
+# Logging
+
+
+def log_artifact(
+    directory: Path,
+    artifact_or_path: Any,
+    *,
+    name: str | None = None,
+    type: str | None = None,
+    aliases: Any = None,
+) -> Artifact:
+    """Copy an artifact, or a file or folder, into a run directory as a new version.
+
+    ``aliases`` is one text or several; the newest version is ``latest`` in any case.
+    """
+    artifact = artifact_or_path
+    if not isinstance(artifact, Artifact):
+        artifact = _of_path(artifact_or_path, name or _default_name(directory, artifact_or_path), type)
+    given = [aliases] if isinstance(aliases, str) else list(aliases or [])
+    document = _document(artifact, list(dict.fromkeys([*artifact.aliases, *given])))
+    folder = _claimed(directory, artifact._name)
+    document["version"] = folder.name
+    entries = document["entries"] = {}
+    for entry in artifact.entries.values():
+        entries[entry.name] = _stored(entry, folder, _path_in_version(entry.name, entries))
+    replace_document(folder / ARTIFACT, document, durable=False)
+    _take(artifact, document, folder, is_latest=True)
+    return artifact
+
+
+def log_model(directory: Path, path: Any, *, name: str | None = None, aliases: Any = None) -> Artifact:
+    """Copy a model's file or folder into a run directory as a new version of type ``model``."""
+    return log_artifact(directory, path, name=name, type="model", aliases=aliases)
+
+
+def _of_path(path: Any, name: str, type: str | None) -> Artifact:
+    artifact = Artifact(name, type or "unspecified")
+    text = os.fsdecode(path)
+    if os.path.isfile(text):
+        artifact.add_file(text)
+    elif os.path.isdir(text):
+        artifact.add_dir(text)
+    elif "://" in text:
+        artifact.add_reference(text)
+    else:
+        raise UsageError(f"no such file or folder ({text}): give an Artifact, a path or a URL")
+    return artifact
+
+
+def _default_name(directory: Path, path: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"run-{directory.name}-{PurePath(os.fsdecode(path)).name}")[:128]
+
+
+def _document(artifact: Artifact, aliases: list[str]) -> dict[str, Any]:
+    from runfmt.values import normalise_config
+
+    created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        "name": artifact._name,
+        "type": str(artifact.type),
+        "description": artifact.description or "",
+        "metadata": normalise_config(artifact.metadata, "metadata"),
+        "aliases": [str(alias) for alias in aliases if alias != "latest"],
+        "created_at": created,
+    }
+
+
+def _claimed(directory: Path, name: str) -> Path:
+    """A new folder for a version, whose number is above that of every run in the same folder of runs."""
+    number = 1 + max((number for number, _ in _versions(directory.absolute().parent, name)), default=-1)
+    while True:
+        folder = directory / ARTIFACTS / name / f"v{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _path_in_version(name: str, taken: Mapping[str, Any]) -> str:
+    """A path that may stand in a run, and that no other entry and not ``artifact.json`` has."""
+    path = safe_name(PurePath(name))
+    used = {ARTIFACT, *(entry.get("path") for entry in taken.values())}
+    while path in used:
+        path += "_"
+    return path
+
+
+def _stored(entry: Entry, folder: Path, path: str) -> dict[str, Any]:
+    if entry.uri is not None:
+        return {"uri": entry.uri}
+    digest, size = _copy(entry, folder / path)
+    return {"path": path, "sha256": digest, "size": size}
+
+
+# Reading
+
+
+def _versions(runs: Path, name: str) -> Iterator[tuple[int, Path]]:
+    """Number and folder of each version of that name in a folder of runs, complete or not."""
+    for folder in runs.glob(f"*/{ARTIFACTS}/{name}/v*"):
+        if found := _VERSION.fullmatch(folder.name):
+            yield int(found[1]), folder
+
+
+def _entries(document: dict[str, Any], folder: Path) -> Iterator[Entry]:
+    for name, said in document.get("entries", {}).items():
+        if "uri" in said:
+            yield Entry(name, uri=said["uri"])
+        elif is_safe(said.get("path")):  # R070
+            yield Entry(name, folder / said["path"], None, said.get("sha256"), said.get("size"))
+
+
+def _take(artifact: Artifact, document: dict[str, Any], folder: Path, *, is_latest: bool) -> None:
+    """Make an artifact the version that a document describes."""
+    artifact.entries = {entry.name: entry for entry in _entries(document, folder)}
+    artifact.type, artifact.description = document["type"], document.get("description")
+    artifact.metadata, artifact._version = document.get("metadata", {}), document["version"]
+    artifact.aliases = [*document.get("aliases", []), *(["latest"] if is_latest else [])]
+
+
+def use_artifact(runs: Path, artifact_or_name: Any) -> Artifact:
+    """Find the newest version of ``name``, ``name:v3`` or ``name:alias`` in a folder of runs.
+
+    A leading ``entity/project/`` is passed over. Raises ``CommError`` if there is none.
+    """
+    if isinstance(artifact_or_name, Artifact):
+        return artifact_or_name
+    name, _, alias = str(artifact_or_name).rpartition("/")[2].partition(":")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"artifact {artifact_or_name!r} must read 'name', 'name:v3' or 'name:alias'")
+    complete = [
+        (document, folder) for _, folder in _versions(runs, name) if (document := _document_of(folder))
+    ]
+    complete.sort(key=lambda version: str(version[0]["created_at"]))
+    asked = (
+        [version for version in complete if _answers(version[0], alias)]
+        if alias not in ("", "latest")
+        else complete
+    )
+    if not asked:
+        raise CommError(
+            f"no artifact {artifact_or_name!r} in {runs}: log it first, or sync the run that has it"
+        )
+    artifact = Artifact(name, "")
+    _take(artifact, *asked[-1], is_latest=asked[-1] is complete[-1])
+    return artifact
+
+
+def _answers(document: dict[str, Any], alias: str) -> bool:
+    return alias == document["version"] or alias in document.get("aliases", [])
+
+
+def _document_of(folder: Path) -> dict[str, Any]:
+    try:
+        return read_document(folder / ARTIFACT)
+    except FormatError as error:
+        warn(f"{error}: this version is passed over")
+        return {}
