@@ -1,8 +1,8 @@
 """The documentation tells the truth: its commands run as printed, and it leaves nothing out.
 
-A page is read from top to bottom, in one folder that was empty: a ``python`` block is run, ``python NAME`` and
-``bash NAME`` become files, a ``console`` block is run line by line and its output compared (``...`` stands for
-anything; no output: none is compared). ``sh`` is for a checkout, ``text`` and ``json`` are to look at.
+A page is read from top to bottom, in one folder that was empty: a ``python`` block is run, ``python NAME``
+and ``bash NAME`` become files, ``console`` is run line by line and its output compared (``...`` stands
+for anything; no output: none is compared). ``sh`` is for a checkout, ``text`` and ``json`` are to look at.
 """
 
 from __future__ import annotations
