@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "Plotly",
     "Sink",
     "Video",
+    "divides",
 ]
 
 
@@ -488,6 +490,11 @@ class Plotly(MediaFile):
         super().__init__(contents, "plotly.json")
 
 
+def divides(low: float, high: float, bins: int) -> bool:
+    """Whether floats can divide a range into so many bins: it is not empty, nor too narrow or too wide."""
+    return math.ulp(max(-low, high)) <= (high - low) / bins < math.inf
+
+
 class Histogram(Media):
     """How often values fall into bins.
 
@@ -521,16 +528,16 @@ class Histogram(Media):
             raise UsageError(f"num_bins={num_bins} is out of range: use 1 to {self.MAX_LENGTH}")
         np = numpy("a histogram")
         array = to_numpy(sequence, "a histogram").ravel()
-        array = array.astype(np.float64) if array.dtype.kind != "i" else array
-        if array.dtype.kind == "f":
-            finite = np.isfinite(array)
-            self.nonfinite = int(array.size - finite.sum())
-            array = array[finite] if self.nonfinite else array
-        try:
-            values, bins = np.histogram(array, bins=num_bins)
-        except ValueError:  # a range too narrow or too wide for floats to divide it
-            values, bins = np.array([array.size]), np.array([array.min(), array.max()])
-        self.histogram, self.bins = values.tolist(), bins.tolist()
+        array = array.astype(np.float64)
+        finite = array[np.isfinite(array)]
+        self.nonfinite = array.size - finite.size
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+        if divides(low, high, num_bins):
+            values, bins = np.histogram(finite, bins=num_bins, range=(low, high))
+            self.histogram, self.bins = values.tolist(), bins.tolist()
+        else:
+            self.histogram, self.bins = [finite.size], [low, high]
 
     def to_json(self, key: str = "", sink: Sink | None = None) -> dict[str, Any]:
         """What the row holds; there is no file."""

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from runfmt.arrays import is_of
 from runfmt.errors import UsageError, warn
-from runfmt.media import Histogram
+from runfmt.media import Histogram, divides
 
 if TYPE_CHECKING:
     from runfmt.run import Run
@@ -149,10 +149,9 @@ def tensor_histogram(tensor: Any) -> Histogram | None:
 
 def _counted(finite: Any, low: float, high: float) -> tuple[list[int], list[float]]:
     """Counts and edges; one bin where all values are equal."""
-    width = (high - low) / BINS
-    bins = [low + width * index for index in range(BINS)] + [high]
-    if not low < bins[1] or width == float("inf"):
+    if not divides(low, high, BINS):
         return [finite.numel()], [low, high]
+    bins = [low + (high - low) / BINS * index for index in range(BINS)] + [high]
     try:
         counts = finite.histc(BINS, low, high)
     except RuntimeError:  # devices without histc, and deterministic mode
