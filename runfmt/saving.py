@@ -12,7 +12,7 @@ from typing import Any
 
 from runfmt.documents import copy_named
 from runfmt.errors import UsageError, warn
-from runfmt.layout import FILES
+from runfmt.layout import FILES, RUN
 
 __all__ = ["Copied", "log_code", "safe_name", "save"]
 
@@ -149,6 +149,6 @@ def _code_in(top: Path, runs: Path) -> Iterator[Path]:
 
 
 def _may_hold_code(folder: Path, runs: Path) -> bool:
-    is_ours = folder == runs or (folder / "run.json").exists()
+    is_ours = folder == runs or (folder / RUN).exists()
     is_venv = (folder / "pyvenv.cfg").exists()
     return not (folder.name.startswith(".") or folder.name in _NO_CODE or is_ours or is_venv)
