@@ -146,7 +146,7 @@ class _Recorder:
         if step is None:
             run.log(row)
         else:
-            row[f"{prefix}global_step"] = int(step)
+            row["global_step"] = int(step)
             run.log(row, step=int(step) if int(step) >= 0 else None)
 
     def _prefix(self, writer: Any) -> str:

@@ -149,9 +149,12 @@ def tensor_histogram(tensor: Any) -> Histogram | None:
 
 def _counted(finite: Any, low: float, high: float) -> tuple[list[int], list[float]]:
     """Counts and edges; one bin where all values are equal."""
+    import torch
+
     if not divides(low, high, BINS):
         return [finite.numel()], [low, high]
     bins = [low + (high - low) / BINS * index for index in range(BINS)] + [high]
+    finite = finite.double() if high - low > torch.finfo(finite.dtype).max else finite
     try:
         counts = finite.histc(BINS, low, high)
     except RuntimeError:  # devices without histc, and deterministic mode
