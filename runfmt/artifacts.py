@@ -3,14 +3,21 @@
 A version is a folder, ``files/artifacts/<name>/v<N>/``, that holds copies of the files
 and, written last, ``artifact.json``, which says what they are. It is claimed by making
 the folder, so that no version overwrites another.
+
+While a run is open, files are copied into a private folder of it when they are added, as
+the user may delete or change them, and are moved into place when the artifact is logged.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
+import secrets
+import shutil
+import sys
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +25,9 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-from runfmt.documents import copy_named, read_document, replace, replace_document
+from runfmt.documents import PIECE, copy_named, move, read_document, replace_document
 from runfmt.errors import CommError, Error, FormatError, UsageError, warn
-from runfmt.layout import FILES, is_safe
+from runfmt.layout import FILES, PRIVATE_CACHE, is_safe
 from runfmt.saving import safe_name
 
 __all__ = ["Artifact", "Entry", "log_artifact", "log_model", "use_artifact"]
@@ -41,7 +48,7 @@ class Entry:
     """
 
     name: str
-    source: Path | bytes | None = None
+    source: Path | None = None
     uri: str | None = None
     sha256: str | None = None
     size: int | None = None
@@ -72,7 +79,8 @@ class Artifact:
     """Files and references under one name; becomes a version when it is logged.
 
     ``name`` matches ``[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}``; ``metadata`` is a dict of plain
-    values. Files are read when the artifact is logged. Raises ``UsageError`` for a wrong
+    values. Files are copied when they are added, or without an open run when the artifact is
+    logged. Raises ``UsageError`` for a wrong
     name, and for two entries of one name.
     """
 
@@ -94,6 +102,7 @@ class Artifact:
         self.aliases: list[str] = []
         self.entries: dict[str, Entry] = {}
         self._version: str | None = None
+        self._staging: Path | None = None
 
     @property
     def name(self) -> str:
@@ -129,7 +138,7 @@ class Artifact:
         path = Path(os.fsdecode(local_path)).absolute()
         if not path.is_file():
             raise UsageError(f"no such file ({local_path}): give the path of a file, or use add_dir()")
-        return self._add(Entry(name or path.name, path), overwrite=overwrite)
+        return self._add(self._taken(name or path.name, path), overwrite=overwrite)
 
     def add_dir(self, local_path: Any, name: str | None = None, **_: Any) -> None:
         """Add the files below a folder, under their paths in it, below ``name`` if that is given."""
@@ -137,7 +146,7 @@ class Artifact:
         if not top.is_dir():
             raise UsageError(f"no such folder ({local_path}): give the path of a folder, or use add_file()")
         for path in sorted(path for path in top.rglob("*") if path.is_file()):
-            self._add(Entry((PurePath(name or "") / path.relative_to(top)).as_posix(), path))
+            self._add(self._taken((PurePath(name or "") / path.relative_to(top)).as_posix(), path))
 
     def add_reference(self, uri: Any, name: str | None = None, **_: Any) -> list[Entry]:
         """Record where something lies; it is not copied."""
@@ -149,17 +158,34 @@ class Artifact:
         self, name: str, mode: str = "x", encoding: str | None = None, **_: Any
     ) -> Iterator[IO[Any]]:
         """Write a file of the artifact: ``with artifact.new_file("labels.txt") as file: ...``."""
-        binary = io.BytesIO()
-        file: IO[Any] = binary if "b" in mode else io.TextIOWrapper(binary, encoding or "utf-8", newline="")
-        yield file
-        file.flush()
-        self._add(Entry(name, binary.getvalue()), overwrite="w" in mode)
+        path = self._stage(_run_directory()) / secrets.token_hex(8)
+        with open(path, "wb" if "b" in mode else "w", encoding=encoding) as file:
+            yield file
+        self._add(Entry(name, path, None, *_digest(path)), overwrite="w" in mode)
+
+    def _taken(self, name: str, path: Path) -> Entry:
+        """An entry of a copy of a file as it is now, or, without an open run, of the file itself."""
+        directory = _run_directory()
+        if directory is None:
+            return Entry(name, path)
+        copy, digest, size = copy_named(path, self._stage(directory), lambda _: secrets.token_hex(8))
+        return Entry(name, copy, None, digest, size)
+
+    def _stage(self, directory: Path | None) -> Path:
+        """A private folder that goes with the artifact: of the run (R005), or of the system."""
+        if self._staging is None:
+            cache = None if directory is None else directory / PRIVATE_CACHE
+            if cache is not None:
+                cache.mkdir(exist_ok=True)
+            self._staging = Path(tempfile.mkdtemp(prefix="artifact-", dir=cache))
+            weakref.finalize(self, shutil.rmtree, self._staging, ignore_errors=True)
+        return self._staging
 
     def _add(self, entry: Entry, *, overwrite: bool = False) -> Entry:
         if self._version is not None:
             raise UsageError(f"{self.name} is logged already and cannot change: make a new Artifact")
         there = self.entries.get(entry.name)
-        if there is not None and there != entry and not overwrite:
+        if there is not None and not overwrite and not _is_same(there, entry):
             raise UsageError(
                 f"the artifact has an entry {entry.name!r} already: pass overwrite=True, or another name"
             )
@@ -208,6 +234,26 @@ class Artifact:
         return f"<Artifact {self.name} ({self.type}), {self.file_count} entries>"
 
 
+def _run_directory() -> Path | None:
+    """The directory of the open run, if there is one that is written."""
+    run = getattr(sys.modules.get("runfmt"), "run", None)
+    directory = getattr(run, "directory", None)
+    return directory if isinstance(directory, Path) else None
+
+
+def _is_same(one: Entry, other: Entry) -> bool:
+    return one == other or (one.sha256 is not None and one.sha256 == other.sha256)
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """SHA-256 and size of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest(), path.stat().st_size
+
+
 def _copy(entry: Entry, target: Path) -> tuple[str, int]:
     """Copy an entry's file; gives SHA-256 and size. Raises ``FormatError`` if it is not what was logged."""
     if entry.source is None:
@@ -215,9 +261,6 @@ def _copy(entry: Entry, target: Path) -> tuple[str, int]:
             f"{entry.name} is a reference to {entry.uri}, which is not copied: fetch it from there"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(entry.source, bytes):
-        replace(target, entry.source, durable=False)
-        return hashlib.sha256(entry.source).hexdigest(), len(entry.source)
     _, digest, size = copy_named(entry.source, target.parent, lambda _: target.name)
     if entry.sha256 not in (None, digest):
         raise FormatError("R071", f"{entry.name} is not what was logged: verify the run", str(entry.source))
@@ -248,7 +291,8 @@ def log_artifact(
     document["version"] = folder.name
     entries = document["entries"] = {}
     for entry in artifact.entries.values():
-        entries[entry.name] = _stored(entry, folder, _path_in_version(entry.name, entries))
+        path = _path_in_version(entry.name, entries)
+        entries[entry.name] = _stored(entry, folder, path, artifact._staging)
     replace_document(folder / ARTIFACT, document, durable=False)
     _take(artifact, document, folder, is_latest=True)
     return artifact
@@ -313,9 +357,14 @@ def _path_in_version(name: str, taken: Mapping[str, Any]) -> str:
     return path
 
 
-def _stored(entry: Entry, folder: Path, path: str) -> dict[str, Any]:
-    if entry.uri is not None:
+def _stored(entry: Entry, folder: Path, path: str, staging: Path | None) -> dict[str, Any]:
+    """Put an entry's file into a version, and say what the document says of it."""
+    if entry.source is None:
         return {"uri": entry.uri}
+    if entry.sha256 is not None and entry.source.parent == staging:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        move(entry.source, folder / path)
+        return {"path": path, "sha256": entry.sha256, "size": entry.size}
     digest, size = _copy(entry, folder / path)
     return {"path": path, "sha256": digest, "size": size}
 

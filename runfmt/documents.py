@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -12,7 +13,15 @@ from typing import Any
 from runfmt.errors import FormatError
 from runfmt.rows import decode_document, encode_document
 
-__all__ = ["copy_named", "read_document", "replace", "replace_document", "sync_directory", "temporary_beside"]
+__all__ = [
+    "copy_named",
+    "move",
+    "read_document",
+    "replace",
+    "replace_document",
+    "sync_directory",
+    "temporary_beside",
+]
 
 PIECE = 2**20
 """Bytes of a file that are held at a time while it is copied."""
@@ -64,6 +73,16 @@ def copy_named(
     finally:
         temporary.unlink(missing_ok=True)
     return target, digest.hexdigest(), size
+
+
+def move(source: Path, path: Path) -> None:
+    """Put a file that is whole into its place, by a copy where that is on another disk."""
+    try:
+        os.replace(source, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_named(source, path.parent, lambda _: path.name)
 
 
 def read_document(path: Path) -> dict[str, Any]:

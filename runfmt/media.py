@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -164,8 +165,9 @@ def _is_path(value: Any) -> bool:
 
 def _read(source: Any, what: str) -> bytes:
     """The contents of bytes, a buffer or an open file."""
-    data = source.getvalue() if isinstance(source, (io.BytesIO, io.StringIO)) else source
-    data = data.read() if hasattr(data, "read") else data
+    if hasattr(source, "seek"):  # a buffer that was just written stands at its end
+        source.seek(0)
+    data = source.read() if hasattr(source, "read") else source
     if isinstance(data, str):
         return data.encode("utf-8", "replace")
     if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -407,7 +409,8 @@ class Html(MediaFile):
     def __init__(
         self, data: Any, inject: bool = True, data_is_not_path: bool = False, caption: str | None = None
     ) -> None:
-        names_file = isinstance(data, Path) or (isinstance(data, str) and data.endswith((".html", ".htm")))
+        is_name = isinstance(data, str) and data.endswith((".html", ".htm")) and os.path.isfile(data)
+        names_file = isinstance(data, Path) or is_name
         contents = _file(data) if names_file and not data_is_not_path else _read(data, "Html")
         super().__init__(contents, "html", caption)
 

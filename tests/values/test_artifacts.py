@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import runfmt
 from runfmt.artifacts import Artifact, log_artifact, log_model, use_artifact
 from runfmt.errors import CommError, Error, FormatError, UsageError
 
@@ -164,6 +165,32 @@ def test_names_of_entries_are_data_and_never_paths(run, data, tmp_path):
     out = tmp_path / "out" / "deep"
     Path(use_artifact(tmp_path / "runs", "set").get_path("../../../x").download(out))
     assert (out / "x").read_bytes() == b"a"
+
+
+def test_files_may_go_or_change_once_they_are_added(tmp_path, data):
+    with runfmt.init(project="p", dir=tmp_path / "runs") as run:
+        artifact = Artifact("set", "dataset")
+        artifact.add_dir(data)
+        artifact.add_file(data / "a.bin", name="again")
+        (data / "a.bin").write_bytes(b"changed")
+        (data / "sub" / "b.bin").unlink()
+        run.log_artifact(artifact)
+        found = run.use_artifact("set:latest")
+        assert {name: entry.source.read_bytes() for name, entry in found.entries.items()} == {
+            "a.bin": b"a",
+            "again": b"a",
+            "sub/b.bin": b"bb",
+        }
+        assert not [path for path in (run.directory / ".cache").rglob("*") if path.is_file()]
+
+
+def test_what_was_added_and_never_logged_is_removed(tmp_path, data):
+    with runfmt.init(project="p", dir=tmp_path / "runs") as run:
+        artifact = Artifact("set", "dataset")
+        artifact.add_dir(data)
+        assert list((run.directory / ".cache").rglob("artifact-*"))
+        del artifact
+        assert not list((run.directory / ".cache").rglob("artifact-*"))
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".a", "a:b", "", "a b"])

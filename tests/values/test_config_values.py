@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from absl import flags
+from omegaconf import OmegaConf
 
 from runfmt.errors import MissingLibrary, UsageError
 from runfmt.rows import encode_document
@@ -102,8 +103,7 @@ def test_a_config_is_taken_from_absl_flags():
 
 
 def test_a_config_is_taken_from_omegaconf():
-    omegaconf = pytest.importorskip("omegaconf")
-    given = omegaconf.OmegaConf.create({"a": {"b": 1}, "c": "${a.b}", "d": [1, {"e": 2}]})
+    given = OmegaConf.create({"a": {"b": 1}, "c": "${a.b}", "d": [1, {"e": 2}]})
     assert config_mapping(given) == {"a": {"b": 1}, "c": 1, "d": [1, {"e": 2}]}
     assert normalise_config(given, "k") == {"a": {"b": 1}, "c": 1, "d": [1, {"e": 2}]}
 

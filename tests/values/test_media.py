@@ -280,6 +280,10 @@ def test_html_is_made_of_text_paths_and_files(sink, tmp_path):
         ]
     found = [stored(logged(one, sink), tmp_path).decode() for one in made]
     assert found == ["<p>text", "<p>file", "<p>file", "<p>file", "x.html"]
+    buffer = io.StringIO()
+    buffer.write("<p>buffer")
+    assert stored(logged(Html(buffer), sink), tmp_path) == b"<p>buffer"
+    assert stored(logged(Html("see absent.html"), sink), tmp_path) == b"see absent.html"
 
 
 def test_objects_are_made_of_points_scenes_and_files(sink, tmp_path):

@@ -132,9 +132,11 @@ def test_what_cannot_be_recorded_is_warned_of_once_and_still_written(writer, row
     assert rows() == []
 
 
-def test_recording_ends_with_the_run_and_with_unpatch(writer, writer_class, run, rows):
+def test_recording_ends_with_the_run_and_with_unpatch(writer, writer_class, run, rows, capsys):
     run.finish()
+    capsys.readouterr()
     writer.add_scalar("x", 1.0, 1)
+    assert capsys.readouterr().err == ""
     unpatch()
     assert not hasattr(writer_class.add_scalar, "__wrapped__")
     assert logged(rows) == []

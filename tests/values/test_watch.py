@@ -112,15 +112,17 @@ def test_a_hook_that_fails_is_warned_of_and_training_goes_on(model, run):
     assert model[0].weight.grad is not None
 
 
-def test_hooks_are_silent_after_the_end(model, run, rows):
+def test_hooks_are_silent_after_the_end(model, run, rows, capsys):
     run.watch(model, log="all", log_freq=1)
     run.finish()
+    capsys.readouterr()
     step(model)
     assert rows() == []
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_data_loader_may_use_a_watched_model(model, run, rows):
+def test_a_forked_data_loader_may_use_a_watched_model(model, run, rows, capfd):
     run.watch(model, log="parameters", log_freq=1)
 
     class Data(torch.utils.data.Dataset):
@@ -134,6 +136,7 @@ def test_a_forked_data_loader_may_use_a_watched_model(model, run, rows):
     torch.set_num_threads(1)
     assert len(list(DataLoader(Data(), num_workers=2, multiprocessing_context="fork"))) == 4
     assert rows() == []
+    assert "hook" not in capfd.readouterr().err
 
 
 def test_wrong_arguments_are_refused(model, run):
