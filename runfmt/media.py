@@ -302,7 +302,9 @@ def _encoded(picture: Any, mode: str | None, ending: str) -> tuple[bytes, tuple[
     ):
         picture = picture.convert("RGB")
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG" if ending == "jpg" else ending.upper())
+    # Level 4 takes a third of the time of the default 6, for 1 % more bytes.
+    options = {"compress_level": 4} if ending == "png" else {}
+    picture.save(buffer, format="JPEG" if ending == "jpg" else ending.upper(), **options)
     return buffer.getvalue(), picture.size
 
 

@@ -257,7 +257,9 @@ def _elements(value: Any, count: int) -> Any:
 
 
 def _is_numeric(value: Any) -> bool:
-    return getattr(value.dtype, "kind", "f") in "biufV"
+    """Whether a histogram can count the elements: real numbers, those of ml_dtypes (kind V) among them."""
+    kind = getattr(value.dtype, "kind", "c" if getattr(value.dtype, "is_complex", False) else "f")
+    return kind in "biuf" or (kind == "V" and value.dtype.names is None)
 
 
 def _number(value: Any, _: str) -> int | float:

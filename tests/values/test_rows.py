@@ -188,7 +188,19 @@ def test_integers_beyond_64_bits_become_floats_with_a_warning(value, sink):
     assert plain(2**63 - 1, sink) == 2**63 - 1
 
 
-@pytest.mark.parametrize("value", [object(), 1j, np.complex64(1j), ValueError("x"), iter([1]), torch.float32])
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        1j,
+        np.complex64(1j),
+        np.zeros(50, np.complex64),
+        torch.zeros(50, dtype=torch.complex64),
+        ValueError("x"),
+        iter([1]),
+        torch.float32,
+    ],
+)
 def test_a_value_without_a_form_is_a_type_error_that_names_its_key(value, sink):
     with pytest.raises(TypeError, match=r"'outer\.inner'"):
         normalise_row({"outer": {"inner": [value]}}, sink)
