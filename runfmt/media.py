@@ -22,7 +22,7 @@ from runfmt.arrays import is_array, is_of, is_torch, numpy, to_numpy
 from runfmt.documents import copy_named, replace
 from runfmt.errors import MissingLibrary, UsageError, warn
 from runfmt.layout import media_path
-from runfmt.pixels import frames, pillow, to_pillow
+from runfmt.pixels import movie, pillow, to_pillow
 
 __all__ = [
     "Audio",
@@ -364,8 +364,8 @@ def _sound(data: Any, sample_rate: int) -> tuple[bytes, float]:
 class Video(MediaFile):
     """A video: a path, bytes or an open file with its ``format``, or frames ``(T, C, H, W)``.
 
-    Frames become a GIF, ``fps`` a second (default 4); the videos of a batch
-    ``(B, T, C, H, W)`` stand side by side.
+    Frames become a GIF, or with imageio-ffmpeg an MP4 or WebM, with ``fps`` frames a second
+    (default 4); the videos of a batch ``(B, T, C, H, W)`` stand side by side.
     """
 
     type = "video-file"
@@ -382,20 +382,11 @@ class Video(MediaFile):
             ending = _known(path.suffix[1:].lower() or format, self.endings, "a video's ending")
         else:
             ending = _known(format or "gif", self.endings, "format")
-            contents = _video(data_or_path, fps, ending)
+            if is_array(data_or_path):
+                contents, ending = movie(data_or_path, fps or 4, ending)
+            else:
+                contents = _read(data_or_path, "Video")
         super().__init__(contents, ending, caption, format=ending)
-
-
-def _video(data: Any, fps: int | None, ending: str) -> bytes:
-    if not is_array(data):
-        return _read(data, "Video")
-    if ending != "gif":
-        raise UsageError(f"frames can only be written as gif, not {ending}: write a file, and give its path")
-    first, *rest = frames(data)
-    buffer = io.BytesIO()
-    duration = 1000 / (fps or 4)
-    first.save(buffer, format="GIF", save_all=True, append_images=rest, duration=duration, loop=0)
-    return buffer.getvalue()
 
 
 class Html(MediaFile):

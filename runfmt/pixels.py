@@ -1,15 +1,17 @@
-"""Arrays of pixels as Pillow images. Pure."""
+"""Arrays of pixels as Pillow images and movies."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from runfmt.arrays import is_torch, numpy, to_numpy
 from runfmt.errors import MissingLibrary, UsageError, warn
 
-__all__ = ["frames", "pillow", "pixels", "to_pillow"]
+__all__ = ["movie", "pillow", "pixels", "to_pillow"]
 
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_CHANNELS = (1, 2, 3, 4)
+_CODECS = {"mp4": "libx264", "webm": "libvpx-vp9"}
 _GRID = 8
 """Images a row in the grid of a batch."""
 _GAP = 2
@@ -31,28 +33,22 @@ def to_pillow(data: Any, *, normalize: bool = True) -> Any:
     A batch is drawn as a grid. 1 to 4 channels are grey, grey with alpha, RGB, RGBA.
     Values are taken as :func:`pixels` says. Raises ``UsageError`` for another shape.
     """
-    Image = pillow()  # noqa: N806
+    image = pillow()
     array = to_numpy(data, "an image from pixels")
-    shape = array.shape
+    if array.ndim not in (2, 3, 4) or 0 in array.shape:
+        form = "(H, W) or (H, W, C), or torch (C, H, W)"
+        raise UsageError(f"an image cannot be made of shape {array.shape}: give {form}")
+    array = pixels(array, normalize=normalize)
     if array.ndim == 4:
-        batch = [channels_last(image, first=is_torch(data)) for image in array]
-        array = _grid(batch)
+        array = _grid([channels_last(one, first=is_torch(data)) for one in array])
     elif array.ndim == 3:
         array = channels_last(array, first=is_torch(data))
-    if array.ndim not in (2, 3) or 0 in shape:
-        raise UsageError(
-            f"an image cannot be made of shape {shape}: give (H, W) or (H, W, C), or torch (C, H, W)"
-        )
-    array = pixels(array, normalize=normalize)
-    mode = "L" if array.ndim == 2 else _MODES[array.shape[2]]
-    return Image.fromarray(array[:, :, 0] if array.ndim == 3 and mode == "L" else array, mode=None).convert(
-        mode
-    )
+    return image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 
 
 def channels_last(array: Any, *, first: bool) -> Any:
     """``(H, W, C)`` of an image whose 1 to 4 channels stand first or last; ``first`` decides in doubt."""
-    ends = (array.shape[0] in _MODES, array.shape[-1] in _MODES)
+    ends = (array.shape[0] in _CHANNELS, array.shape[-1] in _CHANNELS)
     if not any(ends):
         raise UsageError(f"an image of shape {array.shape} has no axis of 1 to 4 channels: give (H, W, C)")
     return array.transpose(1, 2, 0) if ends == (True, False) or (first and ends[0]) else array
@@ -61,8 +57,8 @@ def channels_last(array: Any, *, first: bool) -> Any:
 def _grid(batch: list[Any]) -> Any:
     """One image of a batch of equal ones, eight a row."""
     np = numpy("an image of a batch")
-    if len(batch) <= 1:
-        return batch[0] if batch else np.zeros((0, 0))
+    if len(batch) == 1:
+        return batch[0]
     height, width, channels = batch[0].shape
     rows, columns = -(-len(batch) // _GRID), min(len(batch), _GRID)
     step_y, step_x = height + _GAP, width + _GAP
@@ -76,7 +72,7 @@ def _grid(batch: list[Any]) -> Any:
 def pixels(array: Any, *, normalize: bool = True) -> Any:
     """Values as ``uint8``: [0, 1] times 255, [-1, 1] rescaled, others clipped to [0, 255] with a warning.
 
-    ``uint8`` is left alone, and ``normalize=False`` scales nothing. NaN is black.
+    ``uint8`` is left alone, and ``normalize=False`` scales nothing. NaN counts as 0.
     """
     np = numpy("an image from pixels")
     if array.dtype == np.uint8:
@@ -94,13 +90,43 @@ def pixels(array: Any, *, normalize: bool = True) -> Any:
     return np.rint(array.clip(0, 255)).astype(np.uint8)
 
 
-def frames(data: Any) -> list[Any]:
-    """Pillow images of a video ``(T, C, H, W)``; those of a batch ``(B, T, C, H, W)`` side by side."""
+def movie(data: Any, fps: int, ending: str) -> tuple[bytes, str]:
+    """A file of a video ``(T, C, H, W)``, and its ending.
+
+    The videos of a batch ``(B, T, C, H, W)`` stand side by side. The file is a GIF, with a warning, where nothing is installed that could make it an MP4 or WebM.
+    """
+    pictures = _frames(data)
+    if ending in _CODECS and (imageio := _imageio()) is not None:
+        rgb = numpy("a video from pixels").stack([picture.convert("RGB") for picture in pictures])
+        options = {"fps": fps, "codec": _CODECS[ending], "macro_block_size": 2}
+        return imageio.imwrite("<bytes>", rgb, extension=f".{ending}", plugin="FFMPEG", **options), ending
+    if ending != "gif":
+        warn(
+            f"frames become a GIF, not {ending}: pip install imageio-ffmpeg makes mp4 and webm, or give a file"
+        )
+    buffer = io.BytesIO()
+    first, *rest = pictures
+    first.save(buffer, format="GIF", save_all=True, append_images=rest, duration=1000 / fps, loop=0)
+    return buffer.getvalue(), "gif"
+
+
+def _imageio() -> Any:
+    """The imageio module, None where it or its ffmpeg is missing."""
+    try:
+        import imageio.v3
+        import imageio_ffmpeg  # noqa: F401
+    except ImportError:
+        return None
+    return imageio.v3
+
+
+def _frames(data: Any) -> list[Any]:
+    """The Pillow images of a video."""
     np = numpy("a video from pixels")
     array = to_numpy(data, "a video from pixels")
     if array.ndim == 5:
         array = np.concatenate(list(array), axis=3)
-    if array.ndim != 4 or 0 in array.shape or array.shape[1] not in _MODES:
+    if array.ndim != 4 or 0 in array.shape or array.shape[1] not in _CHANNELS:
         raise UsageError(
             f"a video cannot be made of shape {array.shape}: give (time, channel, height, width)"
         )

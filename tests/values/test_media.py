@@ -91,6 +91,7 @@ def test_a_batch_is_drawn_as_a_grid(sink, tmp_path):
     found = pixels(logged(Image(batch), sink), tmp_path)
     assert found.shape == (2 * 4 + 2, 8 * 5 + 7 * 2, 3)
     assert [found[0, 0, 0], found[0, 7, 0], found[6, 0, 0], found[6, 7, 0]] == [26, 51, 229, 0]
+    assert not pixels(logged(Image(batch - 1), sink), tmp_path)[4:6].any()
 
 
 def test_the_value_of_an_image_says_what_users_know(sink):
@@ -256,10 +257,20 @@ def test_video_is_made_of_frames_paths_and_bytes(sink, tmp_path):
     path.write_bytes(b"not looked at")
     assert stored(logged(Video(str(path)), sink), tmp_path) == b"not looked at"
     assert logged(Video(io.BytesIO(b"x"), format="webm"), sink)["path"].endswith(".webm")
-    with pytest.raises(UsageError, match="write a file"):
-        Video(frames, format="mp4")
     with pytest.raises(UsageError, match="ending 'exe'"):
         Video(_touched(tmp_path / "a.exe"))
+
+
+@pytest.mark.parametrize(("ending", "magic"), [("mp4", b"ftyp"), ("webm", b"webm")])
+def test_frames_become_movies_where_the_library_is_there_and_gifs_elsewhere(
+    ending, magic, sink, tmp_path, monkeypatch
+):
+    frames = np.zeros((3, 3, 16, 18), np.uint8)
+    found = logged(Video(frames, format=ending), sink)
+    assert (found["format"], magic in stored(found, tmp_path)[:64]) == (ending, True)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.warns(RuntimeWarning, match="pip install imageio-ffmpeg"):
+        assert logged(Video(frames, format=ending), sink)["format"] == "gif"
 
 
 def _touched(path):
