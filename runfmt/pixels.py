@@ -93,7 +93,8 @@ def pixels(array: Any, *, normalize: bool = True) -> Any:
 def movie(data: Any, fps: int, ending: str) -> tuple[bytes, str]:
     """A file of a video ``(T, C, H, W)``, and its ending.
 
-    The videos of a batch ``(B, T, C, H, W)`` stand side by side. The file is a GIF, with a warning, where nothing is installed that could make it an MP4 or WebM.
+    The videos of a batch ``(B, T, C, H, W)`` stand side by side. The file is a GIF, with a
+    warning, where nothing is installed that could make it an MP4 or WebM.
     """
     pictures = _frames(data)
     if ending in _CODECS and (imageio := _imageio()) is not None:
