@@ -102,9 +102,7 @@ def movie(data: Any, fps: int, ending: str) -> tuple[bytes, str]:
         options = {"fps": fps, "codec": _CODECS[ending], "macro_block_size": 2}
         return imageio.imwrite("<bytes>", rgb, extension=f".{ending}", plugin="FFMPEG", **options), ending
     if ending != "gif":
-        warn(
-            f"frames become a GIF, not {ending}: pip install imageio-ffmpeg makes mp4 and webm, or give a file"
-        )
+        warn(f"frames become a GIF, not {ending}: pip install imageio-ffmpeg, or give a file")
     buffer = io.BytesIO()
     first, *rest = pictures
     first.save(buffer, format="GIF", save_all=True, append_images=rest, duration=1000 / fps, loop=0)
