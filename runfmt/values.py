@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import decimal
 import enum
 import functools
 import numbers
@@ -259,7 +258,7 @@ def _elements(value: Any, count: int) -> Any:
 def _is_numeric(value: Any) -> bool:
     """Whether a histogram can count the elements: real numbers, those of ml_dtypes (kind V) among them."""
     kind = getattr(value.dtype, "kind", "c" if getattr(value.dtype, "is_complex", False) else "f")
-    return kind in "biuf" or (kind == "V" and value.dtype.names is None)
+    return kind in ("b", "i", "u", "f") or (kind == "V" and value.dtype.names is None)
 
 
 def _number(value: Any, _: str) -> int | float:
@@ -297,8 +296,7 @@ def _class_name(kind: type) -> str:
 _BY_CLASS: tuple[tuple[Any, Simpler], ...] = (
     (str, lambda value, _: _text(value)),
     (numbers.Real, _number),
-    (decimal.Decimal, lambda value, _: str(value)),
-    (uuid.UUID, lambda value, _: str(value)),
+    ((numbers.Number, uuid.UUID), lambda value, _: str(value)),  # Decimal, complex
     (timedelta, lambda value, _: value.total_seconds()),
     ((date, time), lambda value, _: value.isoformat()),
     ((bytes, bytearray, memoryview), lambda value, _: bytes(value).decode(errors="replace")),

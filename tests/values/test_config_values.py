@@ -57,7 +57,8 @@ class Opaque:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(torch.float32, "torch.float32"), (Opaque(), f"{__name__}.Opaque"), (1j, "1j")]
+    ("value", "expected"),
+    [(torch.float32, "torch.float32"), (Opaque(), f"{__name__}.Opaque"), (slice(2), "slice(None, 2, None)")],
 )
 def test_anything_else_becomes_text_with_one_warning(value, expected):
     with pytest.warns(RuntimeWarning, match="'k' is kept as text") as warned:
