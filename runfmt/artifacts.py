@@ -10,6 +10,7 @@ the user may delete or change them, and are moved into place when the artifact i
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -184,6 +185,9 @@ class Artifact:
     def _add(self, entry: Entry, *, overwrite: bool = False) -> Entry:
         if self._version is not None:
             raise UsageError(f"{self.name} is logged already and cannot change: make a new Artifact")
+        from runfmt.values import normalise_config
+
+        entry = dataclasses.replace(entry, name=normalise_config(entry.name, "name"))
         there = self.entries.get(entry.name)
         if there is not None and not overwrite and not _is_same(there, entry):
             raise UsageError(
@@ -328,9 +332,9 @@ def _document(artifact: Artifact, aliases: list[str]) -> dict[str, Any]:
     return {
         "name": artifact._name,
         "type": str(artifact.type),
-        "description": artifact.description or "",
+        "description": normalise_config(artifact.description or "", "description"),
         "metadata": normalise_config(artifact.metadata, "metadata"),
-        "aliases": [str(alias) for alias in aliases if alias != "latest"],
+        "aliases": normalise_config([str(alias) for alias in aliases if alias != "latest"], "aliases"),
         "created_at": created,
     }
 

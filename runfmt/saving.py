@@ -17,6 +17,7 @@ from runfmt.layout import FILES, RUN
 __all__ = ["Copied", "log_code", "safe_name", "save"]
 
 CODE = f"{FILES}/code"
+_UNFIT = re.compile("^\\.|[\x00-\x1f\x7f\\\\:\ud800-\udfff]")
 _POLICIES = ("live", "now", "end")
 _SOURCE_NAMES = ("requirements.txt", "Dockerfile")
 _NO_CODE = ("__pycache__", "build", "node_modules", "site-packages", "wandb")
@@ -100,10 +101,8 @@ def _files_in(path: Path) -> Iterator[Path]:
 
 def safe_name(name: PurePath) -> str:
     """A relative path that may stand in a run (R005, R007): a leading dot becomes an underscore."""
-    parts = [
-        re.sub(r"^\.|[\x00-\x1f\x7f\\:]", "_", part) for part in name.parts if part not in (name.anchor, "..")
-    ]
-    return "/".join(parts) or "_"
+    parts = [part for part in name.parts if part not in (name.anchor, "..")]
+    return "/".join(_UNFIT.sub("_", part) for part in parts) or "_"
 
 
 def log_code(

@@ -1,6 +1,7 @@
 """Named, versioned sets of files."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,15 @@ def test_what_was_added_and_never_logged_is_removed(tmp_path, data):
         assert list((run.directory / ".cache").rglob("artifact-*"))
         del artifact
         assert not list((run.directory / ".cache").rglob("artifact-*"))
+
+
+def test_a_name_that_is_no_text_is_kept_as_near_as_may_be(run, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    Path(folder, os.fsdecode(b"\xff.bin")).write_bytes(b"x")
+    log_artifact(run, folder, name="odd")
+    assert list(use_artifact(tmp_path / "runs", "odd").entries) == ["\ufffd.bin"]
+    assert (run / "files/artifacts/odd/v0/\ufffd.bin").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".a", "a:b", "", "a b"])

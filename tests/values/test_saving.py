@@ -71,8 +71,10 @@ def test_a_path_outside_the_base_path_is_refused(glob, base, run, work):
 def test_names_that_a_run_cannot_hold_are_changed(run, work):
     (work / ".hydra").mkdir()
     (work / ".hydra" / "a\nb.yaml").write_text("x")
+    Path(os.fsdecode(b"\xff.txt")).write_text("x")
     save(run, ".hydra/*")
-    assert copies(run) == ["files/_hydra/a_b.yaml"]
+    save(run, b"\xff.txt")
+    assert copies(run) == ["files/_.txt", "files/_hydra/a_b.yaml"]
     assert all(is_safe(name) for name in copies(run))
 
 
