@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import struct
@@ -132,8 +131,4 @@ def test_resume_after_kill_loses_nothing(tmp_path):
     assert "first process: exit -9, 438 rows, last step 437" in printed
     assert "second process: exit 0, 1000 rows, last step 999" in printed
     run = only_run(tmp_path)
-    assert [json.loads(line)["event"] for line in (run.path / "events.jsonl").open()] == [
-        "start",
-        "resume",
-        "finish",
-    ]
+    assert [event["event"] for event in run.events()] == ["start", "resume", "finish"]
