@@ -26,15 +26,13 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-from runfmt.documents import PIECE, copy_named, move, read_document, replace_document
+from runfmt.documents import PIECE, copy_named, create, move, read_document, replace_document
 from runfmt.errors import CommError, Error, FormatError, UsageError, warn
-from runfmt.layout import FILES, PRIVATE_CACHE, is_safe
+from runfmt.layout import ARTIFACT, ARTIFACTS, PRIVATE_CACHE, is_safe
 from runfmt.saving import safe_name
 
 __all__ = ["Artifact", "Entry", "log_artifact", "log_model", "use_artifact"]
 
-ARTIFACTS = f"{FILES}/artifacts"
-ARTIFACT = "artifact.json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
 _UNKNOWN = "an artifact that was not logged yet has no {}: log it first"
@@ -160,7 +158,7 @@ class Artifact:
     ) -> Iterator[IO[Any]]:
         """Write a file of the artifact: ``with artifact.new_file("labels.txt") as file: ...``."""
         path = self._stage(_run_directory()) / secrets.token_hex(8)
-        with open(path, "wb" if "b" in mode else "w", encoding=encoding) as file:
+        with create(path, binary="b" in mode, encoding=encoding) as file:
             yield file
         self._add(Entry(name, path, None, *_digest(path)), overwrite="w" in mode)
 

@@ -8,13 +8,14 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from runfmt.errors import FormatError
 from runfmt.rows import decode_document, encode_document
 
 __all__ = [
     "copy_named",
+    "create",
     "move",
     "read_document",
     "replace",
@@ -73,6 +74,11 @@ def copy_named(
     finally:
         temporary.unlink(missing_ok=True)
     return target, digest.hexdigest(), size
+
+
+def create(path: Path, *, binary: bool, encoding: str | None = None) -> IO[Any]:
+    """Open a new private file, to be moved into its place when it is whole."""
+    return open(path, "xb") if binary else open(path, "x", encoding=encoding or "utf-8")
 
 
 def move(source: Path, path: Path) -> None:

@@ -10,6 +10,9 @@ import re
 import unicodedata
 
 __all__ = [
+    "ARTIFACT",
+    "ARTIFACTS",
+    "CODE",
     "CONFIG",
     "EDITS",
     "MAX_ROW",
@@ -35,6 +38,10 @@ SUMMARY = "summary.json"
 EDITS = "edits.json"
 METRICS = "metrics.jsonl"
 FILES = "files"
+CODE = "files/code"
+ARTIFACTS = "files/artifacts"
+ARTIFACT = "artifact.json"
+"""What each version of an artifact, ``files/artifacts/<name>/v<N>/``, is described in."""
 PRIVATE_LOCK = ".lock"
 PRIVATE_CACHE = ".cache"
 

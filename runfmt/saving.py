@@ -12,11 +12,10 @@ from typing import Any
 
 from runfmt.documents import copy_named
 from runfmt.errors import UsageError, warn
-from runfmt.layout import FILES, RUN
+from runfmt.layout import CODE, FILES, RUN
 
 __all__ = ["Copied", "log_code", "safe_name", "save"]
 
-CODE = f"{FILES}/code"
 _UNFIT = re.compile("^\\.|[\x00-\x1f\x7f\\\\:\ud800-\udfff]")
 _POLICIES = ("live", "now", "end")
 _SOURCE_NAMES = ("requirements.txt", "Dockerfile")
