@@ -1,0 +1,285 @@
+"""The command ``runfmt``. Knows how to ask and how to answer; what is done is done elsewhere.
+
+Exit codes: 0 all well, 1 something is wrong with data, 2 called wrongly, 3 a remote does not answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError
+
+if TYPE_CHECKING:
+    from runfmt_sync.remotes import Remote
+
+__all__ = ["main"]
+
+CODES: tuple[tuple[type[Exception], int], ...] = (
+    (CommError, 3),
+    (UsageError, 2),
+    (RunNotFound, 2),
+    (MissingLibrary, 2),
+    (FormatError, 1),
+    (Error, 1),
+    (OSError, 1),
+)
+
+
+class _Commands(click.Group):
+    """Turns errors into one line and an exit code; ``-v`` shows where they come from."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click's own: whoever reads us has enough
+        except tuple(kind for kind, _ in CODES) as error:
+            if ctx.params["verbose"]:
+                raise
+            click.echo(f"runfmt: {error}", err=True)
+            ctx.exit(next(code for kind, code in CODES if isinstance(error, kind)))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="runfmt", prog_name="runfmt")
+@click.option("-v", "--verbose", is_flag=True, help="Show where an error comes from.")
+def main(verbose: bool) -> None:
+    """Bring machine-learning runs anywhere, prove it, and look at them."""
+
+
+paths_argument = click.argument("paths", nargs=-1, type=click.Path())
+remote_option = click.option("--remote", help="A remote's name, or a folder; else the default remote.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
+
+
+def _paths(paths: tuple[str, ...]) -> tuple[str, ...]:
+    default = os.environ.get("RUNFMT_DIR") or os.environ.get("WANDB_DIR") or "runs"
+    return paths or (default,)
+
+
+def _open(remote: str | None) -> Remote:
+    from runfmt_sync.configuration import resolve
+    from runfmt_sync.remotes import open_remote
+
+    return open_remote(resolve(remote))
+
+
+def _print_json(value: Any) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+@main.command()
+@paths_argument
+@remote_option
+@click.option("--project", help="Only runs of this project.")
+@click.option("--include", multiple=True, help="Only runs whose id or path matches this pattern.")
+@click.option("--exclude", multiple=True, help="But not these.")
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and move nothing.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="So many runs at once."
+)
+@click.option("--verify", is_flag=True, help="Believe nothing that is known: read every byte of both sides.")
+@json_option
+def sync(
+    paths: tuple[str, ...],
+    remote: str | None,
+    project: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    dry_run: bool,
+    jobs: int,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    """Bring what is not there yet. PATHS are runs or folders of runs."""
+    from runfmt_sync.progress import Display, Quiet, summary_line
+    from runfmt_sync.push import Progress, Push
+    from runfmt_sync.receipts import is_another_store
+    from runfmt_sync.selection import select_runs
+
+    opened = _open(remote)
+    folders = select_runs(
+        _paths(paths), include=include, exclude=exclude, project=project, apart=Path(opened.url)
+    )
+    if is_another_store(opened.url, opened.store_id):
+        click.echo(f"{opened.url} is not the store that it was last time: it is asked anew", err=True)
+    with (Display if sys.stderr.isatty() and not as_json else Quiet)() as display:
+        progress = Progress() if as_json else display
+        push = Push(opened, jobs=jobs, believe=not verify, dry_run=dry_run, progress=progress)
+        outcomes = push.run(folders)
+    if as_json:
+        _print_json({"remote": opened.url, "store": opened.store_id, "fault": push.fault, "runs": outcomes})
+    else:
+        click.echo(summary_line(outcomes, opened.url))
+    if push.fault:
+        raise push.fault
+    sys.exit(any(outcome.status == "failed" for outcome in outcomes))
+
+
+@main.command("verify")
+@paths_argument
+@remote_option
+@json_option
+def verify_command(paths: tuple[str, ...], remote: str | None, as_json: bool) -> None:
+    """Compare every byte of runs with the remote."""
+    from collections import Counter
+
+    from runfmt_sync.selection import select_runs
+    from runfmt_sync.verify import FAILING, verify
+
+    opened = _open(remote)
+    verdicts = list(verify(select_runs(_paths(paths), apart=Path(opened.url)), opened))
+    if as_json:
+        _print_json({"remote": opened.url, "store": opened.store_id, "runs": verdicts})
+        sys.exit(not all(verdict.is_good for verdict in verdicts))
+    for verdict in verdicts:
+        counts = Counter(verdict.files.values())
+        words = ", ".join(f"{count} {word}" for word, count in counts.items())
+        click.echo(f"{verdict.id}: {verdict.problem or words}")
+        for path, word in verdict.files.items():
+            if word in FAILING:
+                click.echo(f"  {word}: {path}")
+    bad = sum(not verdict.is_good for verdict in verdicts)
+    click.echo(f"{len(verdicts) - bad} runs verified at {opened.url}" + (f", {bad} failed" if bad else ""))
+    sys.exit(bad > 0)
+
+
+@main.group()
+def remote() -> None:
+    """Give remotes names, as git does."""
+
+
+@remote.command("add")
+@click.argument("name")
+@click.argument("url")
+def remote_add(name: str, url: str) -> None:
+    """Give a remote a name. The first one is the default."""
+    from runfmt_sync.configuration import add_remote
+
+    click.echo(f"{name} is {add_remote(name, url)}")
+
+
+@remote.command("list")
+@json_option
+def remote_list(as_json: bool) -> None:
+    """Say which remotes there are."""
+    from runfmt_sync.configuration import known_remotes
+
+    remotes, default = known_remotes()
+    if as_json:
+        _print_json([{"name": name, "url": url, "default": name == default} for name, url in remotes.items()])
+    else:
+        for name, url in remotes.items():
+            click.echo(f"{name}\t{url}" + ("\t(default)" if name == default else ""))
+
+
+@remote.command("remove")
+@click.argument("name")
+def remote_remove(name: str) -> None:
+    """Forget a remote; what lies there stays."""
+    from runfmt_sync.configuration import remove_remote
+
+    remove_remote(name)
+    click.echo(f"{name} is forgotten")
+
+
+@main.command()
+@paths_argument
+@json_option
+def ls(paths: tuple[str, ...], as_json: bool) -> None:
+    """List runs. PATHS are runs, folders of runs, or names of remotes."""
+    from runfmt_sync.configuration import known_remotes
+    from runfmt_sync.listing import list_runs, print_table
+    from runfmt_sync.selection import select_runs
+
+    remotes, _ = known_remotes()
+    places = [path if Path(path).is_dir() else remotes.get(path, path) for path in _paths(paths)]
+    rows = list_runs(select_runs(places))
+    if as_json:
+        _print_json(rows)
+    else:
+        print_table(rows)
+
+
+@main.command()
+@click.argument("run", type=click.Path())
+@click.option("--raw", is_flag=True, help="Print the whole rows of the metrics as they lie on disk.")
+@click.option("--writer", default="main", show_default=True, help="Whose metrics.")
+@json_option
+def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
+    """Say what is in a run."""
+    from runfmt_sync.listing import describe, print_description, print_raw
+    from runfmt_sync.selection import select_runs
+
+    folders = select_runs([run])
+    if len(folders) != 1:
+        raise UsageError(f"{run} is not one run but {len(folders)}: `runfmt ls {run}` lists them")
+    if raw:
+        print_raw(folders[0], writer)
+    elif as_json:
+        _print_json(describe(folders[0], writer))
+    else:
+        print_description(describe(folders[0], writer))
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="A .parquet, .csv or .jsonl file."
+)
+@click.option("--runs", is_flag=True, help="One row a run: config, summary, state, times.")
+@click.option("--keys", help="Only these metrics, with commas between.")
+def export(paths: tuple[str, ...], output: Path, runs: bool, keys: str | None) -> None:
+    """Write the metrics of one run or of many as one table."""
+    from runfmt_sync import export as exporting
+
+    exporting.export(paths, output, runs=runs, keys=keys.split(",") if keys else None)
+
+
+@main.command("validate")
+@paths_argument
+@json_option
+def validate_command(paths: tuple[str, ...], as_json: bool) -> None:
+    """Say everything that is not as the specification demands."""
+    from runfmt_sync.selection import select_runs
+    from runfmt_sync.validate import validate
+
+    found = {str(folder): validate(folder) for folder in select_runs(_paths(paths))}
+    bad = sum(bool(problems) for problems in found.values())
+    if as_json:
+        _print_json(found)
+    else:
+        for folder, problems in found.items():
+            for problem in problems:
+                click.echo(f"{folder}: {problem}")
+        click.echo(f"{len(found) - bad} runs are as they should be" + (f", {bad} are not" if bad else ""))
+    sys.exit(bad > 0)
+
+
+@main.command("recover")
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option("--from", "source", metavar="REMOTE", help="Restore from this remote what is missing here.")
+@click.option(
+    "--new-uid", is_flag=True, help="Make a copy that was continued on both sides a run of its own."
+)
+def recover_command(paths: tuple[str, ...], source: str | None, new_uid: bool) -> None:
+    """Mend what a crash left. PATHS are runs or folders of runs."""
+    from runfmt_sync.recover import recover
+    from runfmt_sync.selection import select_runs
+
+    remote = _open(source) if source else None
+    failed = False
+    for folder in select_runs(paths):
+        try:
+            done = recover(folder, remote=remote, new_uid=new_uid)
+        except (UsageError, FormatError, RunNotFound, OSError) as error:
+            done, failed = [str(error)], True
+        click.echo(f"{folder}: {'; '.join(done) or 'is whole'}", err=failed)
+    sys.exit(failed)

@@ -1,0 +1,150 @@
+"""What proves that two sides hold the same bytes.
+
+A file is proved by the SHA-256 of the whole. A stream is proved by the SHA-256
+of each 4 MiB block and of the tail behind the last whole block, so that any
+prefix can be proved from the same blocks, and growing costs only the new bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from runfmt_sync.state import Journal
+
+__all__ = [
+    "BLOCK",
+    "Changed",
+    "Known",
+    "KnownDigests",
+    "Proof",
+    "Signature",
+    "prove_bytes",
+    "prove_file",
+    "prove_stream",
+]
+
+BLOCK = 4 * 2**20
+CHUNK = 2**20
+SETTLED_NS = 2 * 10**9
+"""Age from which a file's time of change tells two contents apart: FAT keeps two seconds."""
+
+
+class Changed(Exception):
+    """A file was replaced or cut while it was being read: look again."""
+
+
+class Signature(NamedTuple):
+    """What moves when a file is replaced: bytes, nanoseconds, inode."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Signature:
+        """The signature in a file's status."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Size in bytes and digests, in lower-case hexadecimal; ``blocks`` is empty for a file."""
+
+    size: int
+    blocks: tuple[str, ...]
+    tail: str
+
+    @cached_property
+    def digest(self) -> str:
+        """One digest for all: the plain SHA-256 of the bytes if there is no whole block."""
+        return (
+            hashlib.sha256("".join((*self.blocks, self.tail)).encode()).hexdigest()
+            if self.blocks
+            else self.tail
+        )
+
+
+def prove_bytes(data: bytes) -> Proof:
+    """The proof of a file with these contents."""
+    return Proof(len(data), (), hashlib.sha256(data).hexdigest())
+
+
+def prove_file(file: BinaryIO) -> Proof:
+    """The proof of a file, read from its beginning."""
+    digest, size = hashlib.sha256(), 0
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    return Proof(size, (), digest.hexdigest())
+
+
+def prove_stream(file: BinaryIO, size: int, known: Proof | None = None) -> Proof:
+    """The proof of a stream's first ``size`` bytes; blocks that are known are not read again.
+
+    Raises ``Changed`` if the stream is shorter.
+    """
+    whole = size // BLOCK
+    blocks = list(known.blocks[:whole]) if known else []
+    file.seek(len(blocks) * BLOCK)
+    while len(blocks) < whole:
+        blocks.append(_read_digest(file, BLOCK))
+    return Proof(size, tuple(blocks), _read_digest(file, size % BLOCK))
+
+
+def _read_digest(file: BinaryIO, length: int) -> str:
+    digest = hashlib.sha256()
+    while length:
+        chunk = file.read(min(length, CHUNK))
+        if not chunk:
+            raise Changed("shorter than it was")
+        digest.update(chunk)
+        length -= len(chunk)
+    return digest.hexdigest()
+
+
+class Known(NamedTuple):
+    """A proof, and the signature of the file at the time."""
+
+    signature: Signature
+    proof: Proof
+
+
+def encode_known(known: Mapping[str, Known]) -> dict[str, Any]:
+    """What is known of a run's files as a JSON object."""
+    return {path: [*at, proof.size, proof.tail, *proof.blocks] for path, (at, proof) in known.items()}
+
+
+def decode_known(document: Mapping[str, Any]) -> dict[str, Known]:
+    """The inverse of :func:`encode_known`."""
+    return {
+        path: Known(Signature(size, mtime, inode), Proof(proved, tuple(blocks), tail))
+        for path, (size, mtime, inode, proved, tail, *blocks) in document.items()
+    }
+
+
+class KnownDigests:
+    """The digests of runs' files by run folder; a cache that spares reading, and may be deleted."""
+
+    def __init__(self, path: Path) -> None:
+        self._journal = Journal(path)
+
+    def of(self, run: str) -> dict[str, Known]:
+        """What is known of a run folder's files."""
+        return decode_known(self._journal.get(run) or {})
+
+    def remember(self, run: str, known: Mapping[str, Known], before: Mapping[str, Known]) -> None:
+        """Keep what was found, except of files so young that a change may not show in their time."""
+        young = time.time_ns() - SETTLED_NS
+        kept = {
+            path: one for path, one in known.items() if one.signature.mtime_ns < young or one.proof.blocks
+        }
+        if kept != before:
+            self._journal.put(run, encode_known(kept))

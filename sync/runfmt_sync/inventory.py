@@ -1,0 +1,256 @@
+"""What is here: the files of one run with their proofs.
+
+Taken in the order opposite to committing: ``run.json``, documents, streams, then
+files and media. What was taken first can only refer to what was there already,
+so a run that is being written is seen as it once was, or with more behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+from runfmt.errors import FormatError
+from runfmt.history import Problem
+from runfmt.layout import CONFIG, EDITS, RUN, SUMMARY, is_private, is_safe, is_stream, phase
+from runfmt.reading import StoredRun
+from runfmt_sync.digests import (
+    Changed,
+    Known,
+    KnownDigests,
+    Proof,
+    Signature,
+    prove_bytes,
+    prove_file,
+    prove_stream,
+)
+from runfmt_sync.faults import fault_point
+
+__all__ = [
+    "Entry",
+    "Inventory",
+    "committed_size",
+    "known_of",
+    "run_digest",
+    "scan",
+    "take_inventory",
+    "unmovable",
+]
+
+DOCUMENTS = (RUN, CONFIG, SUMMARY, EDITS)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stream up to its last LF, or a file.
+
+    ``length`` is in bytes; ``proof`` covers all of them unless less was asked for.
+    ``held`` are a document's bytes as they were read, None if its proof was known.
+    """
+
+    path: str
+    length: int
+    proof: Proof
+    signature: Signature
+    held: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One run as it was found; ``problems`` are what is not moved, and why."""
+
+    folder: Path
+    uid: str
+    id: str
+    entries: Mapping[str, Entry]
+    problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """One digest for the whole run."""
+        return run_digest((entry.path, entry.proof) for entry in self.entries.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all entries."""
+        return sum(entry.proof.size for entry in self.entries.values())
+
+    def streams(self) -> dict[str, int]:
+        """The committed size of each stream."""
+        return {path: entry.proof.size for path, entry in self.entries.items() if is_stream(path)}
+
+
+def run_digest(proofs: Iterable[tuple[str, Proof]]) -> str:
+    """The digest of a run: of path, size and digest of everything in it."""
+    lines = sorted(f"{path}\0{proof.size}\0{proof.digest}\n" for path, proof in proofs)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def take_inventory(
+    folder: Path, digests: KnownDigests, *, believe: bool = True, without: Collection[str] = ()
+) -> Inventory:
+    """Look at a run folder; with ``believe=False`` every byte is read.
+
+    Raises ``FormatError`` (R010, R011, R012) for a damaged run and one that must
+    be refused, ``Changed`` if files are replaced while they are read, ``OSError``.
+    """
+    run = StoredRun(folder)
+    if run.is_damaged:
+        raise FormatError(
+            "R010", f"no readable {RUN}: `runfmt recover {folder}` makes the run whole again", str(folder)
+        )
+    key = str(folder.absolute())
+    known = digests.of(key)
+    entries, problems = scan(folder, known if believe else {}, durable=_is_written_here(run), without=without)
+    digests.remember(key, known_of(entries), known)
+    fault_point("inventory.taken")
+    return Inventory(folder, run.document["uid"], run.id, entries, tuple(problems))
+
+
+def known_of(entries: Mapping[str, Entry]) -> dict[str, Known]:
+    """What of a scan can be believed later."""
+    whole = (entry for entry in entries.values() if entry.length == entry.proof.size)
+    return {entry.path: Known(entry.signature, entry.proof) for entry in whole}
+
+
+def _is_written_here(run: StoredRun) -> bool:
+    environment = run.document.get("environment")
+    host = environment.get("host") if isinstance(environment, dict) else None
+    return run.document["state"] == "running" and host in (None, socket.gethostname())
+
+
+def scan(
+    folder: Path,
+    known: Mapping[str, Known],
+    *,
+    durable: bool = False,
+    at: Mapping[str, int] | None = None,
+    without: Collection[str] = (),
+) -> tuple[dict[str, Entry], list[Problem]]:
+    """Everything in a run folder, documents first.
+
+    ``durable``: make a grown stream durable before its size is taken, so that no
+    remote knows more than this disk after a power cut. ``at``: prove a stream
+    that is longer than so many bytes only so far.
+    """
+    entries: dict[str, Entry] = {}
+    problems: list[Problem] = []
+    for path in DOCUMENTS:
+        if _is_regular(folder / path):
+            entries[path] = _document(folder, path, known.get(path))
+    for path in sorted(name for name in os.listdir(folder) if is_stream(name) and not is_private(name)):
+        if path not in without and _is_regular(folder / path):
+            entries[path] = _stream(folder, path, known.get(path), durable, (at or {}).get(path))
+    for path, found in _walk(folder):
+        if problem := _problem(path, found):
+            problems.append(problem)
+        elif phase(path) == 0 and path not in without:
+            entries[path] = _file(
+                folder, path, Signature.of(found.stat(follow_symlinks=False)), known.get(path)
+            )
+    return entries, problems
+
+
+def unmovable(folder: Path) -> list[Problem]:
+    """What is in a run folder and not part of the run (R006, R007)."""
+    return [problem for path, found in _walk(folder) if (problem := _problem(path, found))]
+
+
+def _problem(path: str, found: os.DirEntry[str]) -> Problem | None:
+    if found.is_symlink():
+        return Problem(path, -1, "R006", "a symbolic link is not part of a run, and is not moved")
+    if not _is_movable(path):
+        return Problem(path, -1, "R007", "a name that not every system can hold is not moved")
+    return None
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _is_movable(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return is_safe(path)
+
+
+def _walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Regular files and symbolic links below a run, private names left out (R005)."""
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+                yield prefix + entry.name, entry
+
+
+def _document(folder: Path, path: str, known: Known | None) -> Entry:
+    with open(folder / path, "rb") as file:
+        signature = Signature.of(os.fstat(file.fileno()))
+        if known and known.signature == signature:
+            return Entry(path, known.proof.size, known.proof, signature)
+        data = file.read()
+    return Entry(path, len(data), prove_bytes(data), signature, data)
+
+
+def _stream(folder: Path, path: str, known: Known | None, durable: bool, at: int | None) -> Entry:
+    with open(folder / path, "rb") as file:
+        signature = Signature.of(os.fstat(file.fileno()))
+        if known and not _is_same_stream(known.signature, signature):
+            known = None
+        if known and known.signature == signature and (at is None or at >= known.proof.size):
+            return Entry(path, known.proof.size, known.proof, signature)
+        if durable:
+            os.fdatasync(file.fileno())
+        proof = known.proof if known else None
+        size = committed_size(file, proof.size if proof else 0)
+        try:
+            proved = prove_stream(file, size if at is None else min(at, size), proof)
+        except Changed:
+            raise Changed(path) from None
+        return Entry(path, size, proved, signature)
+
+
+def _is_same_stream(before: Signature, now: Signature) -> bool:
+    return before.inode == now.inode and before.size <= now.size
+
+
+def committed_size(file: BinaryIO, known: int = 0) -> int:
+    """Bytes up to and including the last LF (R020), looked for from the end back to a known LF."""
+    end = file.seek(0, os.SEEK_END)
+    while end > known:
+        start = max(known, end - 65536)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return min(known, end)
+
+
+def _file(folder: Path, path: str, signature: Signature, known: Known | None) -> Entry:
+    if known and known.signature == signature:
+        return Entry(path, known.proof.size, known.proof, signature)
+    try:
+        with open(folder / path, "rb") as file:
+            signature = Signature.of(os.fstat(file.fileno()))
+            proof = prove_file(file)
+            if Signature.of(os.fstat(file.fileno())) != signature or proof.size != signature.size:
+                raise Changed(path)
+    except FileNotFoundError:
+        raise Changed(path) from None
+    return Entry(path, proof.size, proof, signature)

@@ -1,0 +1,118 @@
+"""Runs as people and machines want to see them: a table, a page, the raw rows."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runfmt.errors import FormatError, UsageError
+from runfmt.reading import StoredRun
+from runfmt_sync.digests import CHUNK
+from runfmt_sync.inventory import committed_size
+
+__all__ = ["describe", "list_runs", "print_description", "print_raw", "print_table"]
+
+COLORS = {"running": "cyan", "finished": "green", "preempted": "yellow"}
+
+
+def list_runs(folders: list[Path]) -> list[dict[str, Any]]:
+    """One object a run, the newest last; a run that must be refused says why."""
+    rows = [_row(folder) for folder in folders]
+    return sorted(rows, key=lambda row: (row["time"], row["id"]))
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": folder.absolute().name, "path": str(folder), "time": 0.0}
+    try:
+        run = StoredRun(folder)
+        history = run.history()
+    except (FormatError, OSError) as error:
+        return {**row, "state": "refused", "name": "", "project": "", "steps": None, "problem": str(error)}
+    about = run.attributes
+    row |= {"id": run.id, "uid": run.uid, "name": about["name"], "project": about["project"]}
+    return {**row, "state": run.state(), "steps": len(history.rows), "time": run.newest_line}
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print runs as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("run", "name", "project", "state"):
+        table.add_column(title, overflow="fold")
+    for title in ("steps", "age"):
+        table.add_column(title, justify="right")
+    now = time.time()
+    for row in rows:
+        color = COLORS.get(row["state"], "red")
+        steps = "" if row["steps"] is None else f"{row['steps']:,}"
+        plain = [_plain(row[key]) for key in ("id", "name", "project")]
+        table.add_row(*plain, f"[{color}]{row['state']}[/]", steps, _age(now - row["time"]))
+    if rows:
+        Console(highlight=False).print(table)
+    else:
+        click.echo("no runs")
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _age(seconds: float) -> str:
+    for length, unit in ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def describe(folder: Path, writer: str) -> dict[str, Any]:
+    """All of a run but its rows."""
+    run = StoredRun(folder)
+    return {
+        **run.attributes,
+        "id": run.id,
+        "path": str(folder),
+        "state": run.state(),
+        "config": run.config,
+        "summary": run.summary,
+        "writers": list(run.writers),
+        "rows": len(run.history(writer).rows),
+        "files": run.files,
+        "problems": [str(problem) for problem in run.problems],
+    }
+
+
+def print_description(about: dict[str, Any]) -> None:
+    """Print a run for people, one line a value."""
+    for key, value in about.items():
+        if isinstance(value, dict):
+            click.echo(f"{key}:")
+            for name, item in value.items():
+                click.echo(f"  {name}: {item}")
+        elif isinstance(value, list):
+            click.echo(f"{key}: {', '.join(map(str, value))}")
+        else:
+            click.echo(f"{key}: {'' if value is None else value}")
+
+
+def print_raw(folder: Path, writer: str) -> None:
+    """Print the committed prefix of a metrics stream (R020)."""
+    run = StoredRun(folder)
+    name = run.writers.get(writer)
+    if name is None:
+        raise UsageError(
+            f"{folder} has no metrics of a writer {writer!r}; there is: {', '.join(run.writers) or 'none'}"
+        )
+    output = click.get_binary_stream("stdout")
+    with open(folder / name, "rb") as stream:
+        left = committed_size(stream)
+        stream.seek(0)
+        while left and (chunk := stream.read(min(left, CHUNK))):
+            output.write(chunk)
+            left -= len(chunk)

@@ -1,0 +1,115 @@
+"""What a person sees of a sync: a bar on a terminal, one line a run."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bar
+
+from runfmt_sync.push import Outcome, Progress
+
+__all__ = ["Display", "Quiet", "human", "outcome_line", "summary_line"]
+
+
+def human(size: float) -> str:
+    """A number of bytes for people: ``1.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+class Quiet(Progress):
+    """One line for each run of which there is something to say."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def done(self, outcome: Outcome) -> None:
+        """Print the line of a run."""
+        lines = [*outcome_line(outcome), *(f"  note: {note}" for note in outcome.notes)]
+        with self._lock:
+            for line in lines:
+                self.show(line)
+
+    def show(self, line: str) -> None:
+        """Print one line."""
+        click.echo(line)
+
+
+class Display(Quiet):
+    """The same lines above a bar with rate and time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("sync"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Bar(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("sync", total=0)
+        self._total = 0
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def planned(self, size: int) -> None:
+        """Make the bar longer."""
+        with self._lock:
+            self._total += size
+            self._bar.update(self._task, total=self._total)
+
+    def moved(self, size: int) -> None:
+        """Move the bar on."""
+        self._bar.advance(self._task, size)
+
+    def show(self, line: str) -> None:
+        """Print one line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def outcome_line(outcome: Outcome) -> list[str]:
+    """What to say of a run: nothing if nothing moved."""
+    if outcome.status == "synced":
+        proved = f"{human(outcome.proved)} in {outcome.files} files proved"
+        return [f"{outcome.id}: {human(outcome.size)} sent, {proved}"]
+    if outcome.status == "planned" and outcome.extents:
+        return [f"{outcome.id}: {human(outcome.size)} in {outcome.extents} files to send"]
+    return [f"{outcome.id}: {problem} ({outcome.folder})" for problem in outcome.problems]
+
+
+def summary_line(outcomes: list[Outcome], url: str) -> str:
+    """The last line: counts, bytes, and what was confirmed by digest."""
+    words = ("synced", "unchanged", "planned", "failed", "waiting")
+    counts = {word: sum(outcome.status == word for outcome in outcomes) for word in words}
+    runs = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no runs"
+    extents = sum(outcome.extents for outcome in outcomes)
+    size = human(sum(outcome.size for outcome in outcomes))
+    if counts["planned"]:
+        return f"{runs}: {size} in {extents:,} files to send to {url}"
+    files = sum(outcome.files for outcome in outcomes)
+    proved = human(sum(outcome.proved for outcome in outcomes))
+    return f"{runs}: {extents:,} extents, {size} sent; {files:,} files, {proved} proved by SHA-256 at {url}"

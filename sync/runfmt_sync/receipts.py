@@ -1,0 +1,78 @@
+"""Receipts: what a remote has confirmed, run by run. They lie in the tool's state, one set a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runfmt_sync.digests import Proof
+from runfmt_sync.faults import fault_point
+from runfmt_sync.inventory import Inventory
+from runfmt_sync.state import Journal, state_folder
+
+__all__ = ["Receipt", "Receipts", "decode_receipt", "encode_receipt", "is_another_store"]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """At ``time`` (Unix seconds) the store held these files of a run, proved by their digests."""
+
+    uid: str
+    id: str
+    digest: str
+    time: float
+    files: Mapping[str, Proof]
+
+
+def encode_receipt(receipt: Receipt) -> dict[str, Any]:
+    """A receipt as a JSON object."""
+    files = {
+        path: {"size": p.size, "sha256": p.tail, "blocks": p.blocks} for path, p in receipt.files.items()
+    }
+    return {
+        "uid": receipt.uid,
+        "id": receipt.id,
+        "digest": receipt.digest,
+        "time": receipt.time,
+        "files": files,
+    }
+
+
+def decode_receipt(document: Mapping[str, Any]) -> Receipt:
+    """The inverse of :func:`encode_receipt`; keys that are not known are ignored."""
+    files = {path: Proof(f["size"], tuple(f["blocks"]), f["sha256"]) for path, f in document["files"].items()}
+    return Receipt(document["uid"], document["id"], document["digest"], document["time"], files)
+
+
+class Receipts:
+    """The receipts of one store."""
+
+    def __init__(self, store_id: str) -> None:
+        self._journal = Journal(state_folder() / "remotes" / store_id / "receipts.jsonl")
+
+    def get(self, uid: str) -> Receipt | None:
+        """The last receipt of a run."""
+        document = self._journal.get(uid)
+        return decode_receipt(document) if document else None
+
+    def record(self, inventory: Inventory) -> None:
+        """Keep that all of a run is confirmed; the same again costs nothing."""
+        known = self._journal.get(inventory.uid)
+        if known and known["digest"] == inventory.digest:
+            return
+        files = {path: entry.proof for path, entry in inventory.entries.items()}
+        receipt = Receipt(inventory.uid, inventory.id, inventory.digest, round(time.time(), 6), files)
+        fault_point("receipt.before")
+        self._journal.put(inventory.uid, encode_receipt(receipt))
+        fault_point("receipt.written")
+
+
+def is_another_store(url: str, store_id: str) -> bool:
+    """Whether behind a URL there was another store the last time; remembers this one."""
+    journal = Journal(state_folder() / "stores.jsonl")
+    before = journal.get(url)
+    if before != store_id:
+        journal.put(url, store_id)
+    return before is not None and before != store_id

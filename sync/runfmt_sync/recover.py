@@ -1,0 +1,260 @@
+"""Makes a run whole again that a crash left, from what is here and from a remote.
+
+Never touches a committed byte: cuts unterminated tails, adds what a remote has
+beyond ours, and replaces documents as a whole. Refuses a run that is alive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from runfmt.documents import read_document, replace, replace_document, sync_directory, temporary_beside
+from runfmt.errors import FormatError, RunNotFound, UsageError
+from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid
+from runfmt.reading import CRASHED_AFTER, STATES, StoredRun
+from runfmt.rows import encode_document
+from runfmt.stream import Stream
+from runfmt.summary import Aggregate, summarise
+from runfmt_sync.digests import CHUNK, prove_stream
+from runfmt_sync.extents import Span, cut
+from runfmt_sync.inventory import committed_size, scan
+from runfmt_sync.plan import Ask, Held
+from runfmt_sync.remotes import Remote
+from runfmt_sync.store import append
+
+__all__ = ["recover"]
+
+KILLED = 143
+"""``exit_code`` of a run that was killed; what the signal was nobody knows."""
+
+
+def recover(folder: Path, *, remote: Remote | None = None, new_uid: bool = False) -> list[str]:
+    """Mend a run; gives what was done, nothing if it was whole.
+
+    Raises ``UsageError`` for a run that is alive, ``FormatError`` for one of
+    another format, ``RunNotFound`` if the remote does not have it.
+    """
+    run = StoredRun(folder)
+    with _alone(run):
+        done = _restore(run, remote) if remote else []
+        done += _cut_tails(folder)
+        done += _mend_run_document(StoredRun(folder), new_uid)
+        return done + _mend_summary(StoredRun(folder))
+
+
+@contextmanager
+def _alone(run: StoredRun) -> Iterator[None]:
+    """Keep a writer out while the run is mended, and refuse if there is one."""
+    alive = UsageError(f"{run.path} is being written: end the training first")
+    lock = run.path / PRIVATE_LOCK
+    environment = run.document.get("environment")
+    host = environment.get("host") if isinstance(environment, dict) else None
+    # A lock is a proof only on its own host: on some network file systems locks do nothing.
+    if not lock.exists() or host not in (None, socket.gethostname()):
+        if run.document.get("state") == "running" and time.time() - run.newest_line <= CRASHED_AFTER:
+            raise alive
+        yield
+        return
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout:
+        raise alive from None
+
+
+# What a remote has beyond ours
+
+
+def _restore(run: StoredRun, remote: Remote) -> list[str]:
+    uid = run.uid or _uid_at(remote, run)
+    ours, _ = scan(run.path, {})
+    streams = {path: entry.length for path, entry in ours.items() if is_stream(path)}
+    have = remote.have([Ask(uid, "", streams)]).get(uid)
+    if have is None or not have.entries:
+        raise RunNotFound(f"the remote {remote.url} has no run {run.id} ({uid})")
+    if have.refused:
+        raise FormatError("R012", have.refused, remote.url)
+    done = []
+    for path, theirs in have.entries.items():
+        if is_stream(path):
+            size = _restore_stream(run.path, remote, uid, path, theirs)
+            done += [f"{path}: {size:,} bytes restored"] if size else []
+        elif _is_wanted(run, path):
+            _restore_file(run.path, remote, uid, path, theirs)
+            done.append(f"{path} restored")
+    return done
+
+
+def _uid_at(remote: Remote, run: StoredRun) -> str:
+    """The uid of a run whose ``run.json`` is lost, by its id."""
+    found = [
+        other.uid for other in remote.runs() if other.uid and other.id in (run.id, run.path.absolute().name)
+    ]
+    if len(found) != 1:
+        raise RunNotFound(f"the remote {remote.url} has {len(found) or 'no'} runs with the id {run.id}")
+    return found[0]
+
+
+def _is_wanted(run: StoredRun, path: str) -> bool:
+    """Whether the remote's file is better than ours: ours is missing, broken, or says less."""
+    here = run.path / path
+    if not here.exists() or (path == RUN and (run.is_damaged or run.document["state"] == "running")):
+        return True
+    if path in (CONFIG, SUMMARY, EDITS):
+        try:
+            read_document(here)
+        except FormatError:
+            return True
+    return False
+
+
+def _restore_stream(folder: Path, remote: Remote, uid: str, path: str, theirs: Held) -> int:
+    """Append what the remote has beyond ours, by the rule of the store; gives the bytes."""
+    descriptor = os.open(folder / path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    with open(descriptor, "r+b", buffering=0) as file:
+        size = committed_size(file)
+        if theirs.length <= size:
+            return 0
+        if prove_stream(file, size) != theirs.proof:
+            raise UsageError(
+                f"{path} has diverged from the remote: `runfmt recover {folder} --new-uid` "
+                "makes it a run of its own"
+            )
+        with remote.read(uid, path) as source:
+            for extent, body in cut(uid, Span(path, size, theirs.length), source):
+                append(file, extent, body)
+        os.fsync(file.fileno())
+        return theirs.length - size
+
+
+def _restore_file(folder: Path, remote: Remote, uid: str, path: str, theirs: Held) -> None:
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(target)
+    try:
+        with remote.read(uid, path) as source, open(temporary, "xb") as file:
+            if _copy(source, file) != theirs.proof.digest:
+                raise FormatError("R004", "the remote's file changed while it was read; try again", path)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        sync_directory(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := source.read(CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+    return digest.hexdigest()
+
+
+# What is here
+
+
+def _cut_tails(folder: Path) -> list[str]:
+    done = []
+    for name in StoredRun(folder).stream_names:
+        with open(folder / name, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            tail = size - committed_size(file)
+        if tail:
+            Stream(folder / name).close()  # R021
+            done.append(f"{name}: an unfinished last line of {tail:,} bytes cut")
+    return done
+
+
+def _mend_run_document(run: StoredRun, new_uid: bool) -> list[str]:
+    document, done = dict(run.document), []
+    if run.is_damaged:
+        _keep_aside(run.path / RUN)
+        document, done = _rebuilt(run), [f"{RUN} made anew from what is known"]
+    elif document["state"] == "running":
+        document |= {"state": "killed", "exit_code": KILLED, "finished_at": _time_text(run.newest_line)}
+        done = [f"{RUN}: the run was killed at {document['finished_at']}"]
+    if new_uid:
+        document |= {"uid": _new_uid(), "id": run.path.absolute().name}
+        done.append(f"{RUN}: the run is now {document['uid']}")
+    if done:
+        replace_document(run.path / RUN, document)
+    return done
+
+
+def _keep_aside(path: Path) -> None:
+    """Nothing is thrown away: what could not be read stays under a private name."""
+    with suppress(FileNotFoundError):
+        replace(path.with_name(f".{path.name}.damaged"), path.read_bytes())
+
+
+def _rebuilt(run: StoredRun) -> dict[str, Any]:
+    """``run.json`` from what of it is readable, and from the streams."""
+    lost = run.document
+    events = [*run.events(), *run.events("system")]
+    times = [row["_timestamp"] for row in events if isinstance(row.get("_timestamp"), (int, float))]
+    times += [row["_timestamp"] for row in run.history().rows[:1] if "_timestamp" in row]
+    finish: dict[str, Any] = next((row for row in reversed(run.events()) if row.get("event") == "finish"), {})
+    state = finish.get("state") if finish.get("state") in STATES else "killed"
+    uid = lost.get("uid")
+    known: dict[str, Any] = {
+        "runfmt": 1,
+        "requires": [],
+        "uid": uid if is_uid(uid) else _new_uid(),
+        "id": run.path.absolute().name,
+        "project": "",
+        "entity": "",
+        "name": "",
+        "notes": "",
+        "tags": [],
+        "group": "",
+        "job_type": "",
+        "created_at": _time_text(min(times, default=run.newest_line)),
+        "environment": {},
+    }
+    ended = {
+        "state": state,
+        "exit_code": finish.get("exit_code", KILLED),
+        "finished_at": _time_text(run.newest_line),
+    }
+    readable = {
+        key: value for key, value in lost.items() if key not in known or type(value) is type(known[key])
+    }
+    fixed = {key: known[key] for key in ("runfmt", "requires", "uid", "id")}
+    return {**known, **readable, **fixed, **ended}
+
+
+def _mend_summary(run: StoredRun) -> list[str]:
+    """Write what the stream says (R080-R088), without the edits, which lie over it."""
+    history = run.history()
+    aggregate = Aggregate(history.definitions)
+    for row in history.rows:
+        aggregate.add(row)
+    data = encode_document(summarise(aggregate, history.hand))
+    path = run.path / SUMMARY
+    if path.exists() and path.read_bytes() == data:
+        return []
+    replace(path, data)
+    return [f"{SUMMARY} computed from the stream"]
+
+
+def _time_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _new_uid() -> str:
+    """A UUIDv7 (RFC 9562): milliseconds, then random bits."""
+    bits = (time.time_ns() // 10**6 << 80) | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    return str(uuid.UUID(int=bits))

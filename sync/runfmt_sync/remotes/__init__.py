@@ -1,0 +1,72 @@
+"""Remotes by URL. A remote says what it has and takes extents; it plans nothing.
+
+``/path`` and ``file://`` are directories. An installed package adds a scheme with
+an entry point in the group ``runfmt.remotes``: its name is the scheme, its object
+is called with the URL and gives a :class:`Remote`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from runfmt.errors import UsageError
+from runfmt.reading import StoredRun
+from runfmt_sync.extents import Piece
+from runfmt_sync.plan import Ask, Have
+
+__all__ = ["GROUP", "Remote", "open_remote"]
+
+GROUP = "runfmt.remotes"
+
+
+class Remote(Protocol):
+    """A mirror. Raises ``CommError`` if it cannot go on, ``Refused`` for one run."""
+
+    url: str
+    store_id: str
+    """Whose receipts are believed: another id, and everything is asked anew."""
+
+    def have(self, asks: Iterable[Ask], *, believe: bool = True) -> dict[str, Have]:
+        """What is there of runs, of those that are not the same; unless ``believe``, read every byte."""
+
+    def apply(self, pieces: Iterable[Piece]) -> None:
+        """Take extents, sorted by run and in the order of committing; all is durable when this returns."""
+
+    def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
+        """The bytes of a file of a run, from an offset."""
+
+    def runs(self) -> Iterator[StoredRun]:
+        """The runs that are there, to be read."""
+
+
+def open_remote(url: str) -> Remote:
+    """Open the remote behind a URL or a path.
+
+    Raises ``UsageError`` for a scheme that nobody serves, ``CommError`` if it is not there.
+    """
+    from runfmt_sync.remotes.directory import DirectoryRemote
+
+    scheme, rest = urlsplit(url).scheme, url
+    if scheme == "file":
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost"):
+            raise UsageError(f"{url} names another host ({parts.netloc}): write file:///path")
+        return DirectoryRemote(unquote(parts.path))
+    # One letter is a drive, and a name with a slash before the colon is a path.
+    if "://" not in url and not (len(scheme) > 1 and _serving(scheme)):
+        return DirectoryRemote(rest)
+    if remote := _serving(scheme):
+        opened: Remote = remote(url)
+        return opened
+    known = sorted({"file", *entry_points(group=GROUP).names})
+    raise UsageError(
+        f"no remote for {scheme}:// is installed (there is: a folder, {', '.join(known)}): {url}"
+    )
+
+
+def _serving(scheme: str):  # type: ignore[no-untyped-def]
+    found = next(iter(entry_points(group=GROUP, name=scheme)), None)
+    return found.load() if found else None

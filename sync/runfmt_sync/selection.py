@@ -1,0 +1,52 @@
+"""Which runs a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from runfmt.errors import FormatError, UsageError
+from runfmt.reading import StoredRun, find_runs
+
+__all__ = ["select_runs"]
+
+
+def select_runs(
+    paths: Sequence[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    project: str | None = None,
+    apart: Path | None = None,
+) -> list[Path]:
+    """The run folders at or below the paths, each once.
+
+    ``include`` and ``exclude`` are patterns of a run's id or of its path below
+    the given one; ``apart`` is a folder below which nothing is meant: the remote.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise UsageError(f"there is no folder {path}")
+        for folder in find_runs(path):
+            names = (folder.absolute().name, folder.relative_to(path).as_posix())
+            if (not include or _matches(names, include)) and not _matches(names, exclude):
+                found.setdefault(folder.resolve(), folder)
+    kept = [
+        folder
+        for resolved, folder in found.items()
+        if apart is None or apart.resolve() not in resolved.parents
+    ]
+    return [folder for folder in kept if project is None or _project(folder) == project]
+
+
+def _matches(names: Iterable[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def _project(folder: Path) -> str | None:
+    try:
+        return str(StoredRun(folder).attributes["project"])
+    except FormatError:
+        return None

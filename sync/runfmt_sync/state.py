@@ -1,0 +1,90 @@
+"""The sync tool's own state: never in a run, and nothing in it is needed.
+
+``$RUNFMT_STATE``, else ``$XDG_STATE_HOME/runfmt``, else ``~/.local/state/runfmt``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from runfmt.documents import replace
+
+__all__ = ["Journal", "state_folder"]
+
+
+def state_folder() -> Path:
+    """Where the state lies."""
+    if chosen := os.environ.get("RUNFMT_STATE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "runfmt"
+
+
+class Journal:
+    """A map on disk: one line a change, the last line of a key counts.
+
+    Several processes may append; a line that a crash cut is skipped. It is only
+    a cache, so nothing is fsynced and a lost line costs only time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._values: dict[str, Any] | None = None
+
+    def get(self, key: str) -> Any:
+        """The last value of a key, or None."""
+        return self._loaded().get(key)
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """All keys with their last values."""
+        yield from self._loaded().items()
+
+    def put(self, key: str, value: Any) -> None:
+        """Append a change; raises ``OSError``."""
+        line = b"\n" + orjson.dumps([key, value]) + b"\n"  # the first LF ends what a crash may have left
+        with self._lock:
+            self._load()[key] = value
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+    def _loaded(self) -> dict[str, Any]:
+        with self._lock:
+            return self._load()
+
+    def _load(self) -> dict[str, Any]:
+        if self._values is None:
+            self._values = values = {}
+            lines = 0
+            for key, value in _read(self.path):
+                values[key] = value
+                lines += 1
+            if lines > 2 * len(values) + 1000:
+                _compact(self.path, values)
+        return self._values
+
+
+def _compact(path: Path, values: dict[str, Any]) -> None:
+    replace(path, b"".join(orjson.dumps(item) + b"\n" for item in values.items()), durable=False)
+
+
+def _read(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return
+    for line in filter(None, lines):
+        try:
+            key, value = orjson.loads(line)
+        except (orjson.JSONDecodeError, ValueError, TypeError):
+            continue
+        yield key, value

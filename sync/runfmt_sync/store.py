@@ -1,0 +1,402 @@
+"""A directory of runs that takes extents: the one rule that applies them.
+
+Stream: the offset is what is there → append; already there with the same bytes →
+nothing to do; something missing before it → refused; other bytes → diverged.
+File: put aside until it is whole and its digest right, then renamed into place.
+So repeating, reordering, interrupting and racing are all harmless.
+
+A new run is put together in ``.incoming/<uid>`` and appears by one rename when its
+``run.json`` is in. In a run that readers can see, what has a phase is durable
+before the next phase begins.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock
+
+from runfmt.documents import read_document, replace, replace_document
+from runfmt.edits import merge_edits
+from runfmt.errors import Error, FormatError
+from runfmt.layout import EDITS, RUN, id_problem, is_safe, is_stream, is_uid, phase
+from runfmt.reading import StoredRun, find_runs
+from runfmt.rows import decode_document
+from runfmt_sync.digests import KnownDigests, Proof, prove_file
+from runfmt_sync.extents import Extent, Piece
+from runfmt_sync.faults import fault_point
+from runfmt_sync.inventory import committed_size, known_of, run_digest, scan
+from runfmt_sync.plan import Ask, Have, Held
+
+__all__ = ["Refused", "Store"]
+
+PRIVATE = ".runfmt"
+INCOMING = ".incoming"
+
+
+class Refused(Error):
+    """An extent that does not fit to what is there; nothing of it was kept.
+
+    ``again``: it may fit after asking anew what is there.
+    """
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+class Store:
+    """A directory of runs. Raises ``OSError`` where the disk does, ``Refused`` where the rule does."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with self._lock("store"):
+            self.id = _store_id(root)
+        self._folders: dict[str, Path] = {}
+        self._refusals: dict[str, str] = {}
+        for folder in find_runs(root):
+            self._register(folder)
+
+    def _register(self, folder: Path) -> None:
+        try:
+            run = StoredRun(folder)
+        except FormatError as error:
+            with suppress(FormatError, OSError):
+                uid = read_document(folder / RUN).get("uid")
+                if isinstance(uid, str):
+                    self._folders[uid], self._refusals[uid] = folder, str(error)
+            return
+        if run.uid is not None:
+            self._folders.setdefault(run.uid, folder)
+
+    @property
+    def runs(self) -> Mapping[str, Path]:
+        """The folder of each run that readers can see, by uid."""
+        return self._folders
+
+    def folder_of(self, uid: str) -> Path | None:
+        """Where a run lies, seen or still incoming."""
+        if uid in self._folders and (self._folders[uid] / RUN).exists():
+            return self._folders[uid]
+        incoming = self.root / INCOMING / uid
+        return incoming if is_uid(uid) and incoming.is_dir() else None
+
+    # What is there
+
+    def have(self, asks: Iterable[Ask], digests: KnownDigests, *, believe: bool = True) -> dict[str, Have]:
+        """What is here of runs, of those that are not the same as asked."""
+        found = ((ask.uid, self._have(ask, digests, believe)) for ask in asks)
+        return {uid: have for uid, have in found if have is not None}
+
+    def _have(self, ask: Ask, digests: KnownDigests, believe: bool) -> Have | None:
+        if ask.uid in self._refusals:
+            return Have(refused=self._refusals[ask.uid])
+        folder = self.folder_of(ask.uid)
+        if folder is None:
+            return Have(staged=self._staged(ask.uid))
+        key = folder.relative_to(self.root).as_posix()
+        known = digests.of(key)
+        entries, _ = scan(folder, known if believe else {}, at=ask.streams)
+        digests.remember(key, known_of(entries), known)
+        seen = ask.uid in self._folders
+        is_whole = all(entry.length == entry.proof.size for entry in entries.values())
+        if seen and is_whole and run_digest((e.path, e.proof) for e in entries.values()) == ask.digest:
+            return None
+        held = {path: Held(entry.length, entry.proof) for path, entry in entries.items()}
+        if not seen:
+            held.pop(RUN, None)  # what makes the run appear has to come again
+        return Have(held, self._staged(ask.uid))
+
+    def _staged(self, uid: str) -> dict[str, int]:
+        with suppress(FileNotFoundError), os.scandir(self.parts(uid)) as parts:
+            return {part.name: part.stat().st_size for part in parts}
+        return {}
+
+    def parts(self, uid: str) -> Path:
+        """Where files of a run wait until they are whole, named by their digests."""
+        return self.root / INCOMING / f"{uid}.parts"
+
+    def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
+        """The bytes of a path of a run, from an offset."""
+        folder = self._folders.get(uid)
+        if folder is None or not is_safe(path):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{uid}/{path}")
+        file = open(folder / path, "rb")  # noqa: SIM115
+        file.seek(offset)
+        return file
+
+    # Applying
+
+    def apply(self, pieces: Iterable[Piece]) -> None:
+        """Apply extents, sorted by run and in the order of committing; all is durable when this returns."""
+        for uid, group in groupby(pieces, key=lambda piece: piece[0].uid):
+            if not is_uid(uid):
+                raise Refused(f"{uid!r} is no uid [R010]")
+            with self._lock(uid):
+                _Application(self, uid).apply(group)
+
+    @contextmanager
+    def _lock(self, uid: str) -> Iterator[None]:
+        """One pusher at a time a run; runs share 256 lock files, so that they stay few."""
+        folder = self.root / PRIVATE / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{uid[-2:]}.lock"):
+            yield
+
+    def publish(self, uid: str, incoming: Path) -> None:
+        """Let an incoming run appear, by one rename."""
+        document = read_document(incoming / RUN)
+        if document.get("uid") != uid:
+            raise Refused(f"{RUN} is of another run than {uid} [R016]")
+        run_id = document.get("id")
+        if not isinstance(run_id, str) or (wrong := id_problem(run_id)):
+            raise Refused(f"id {run_id!r} {wrong if isinstance(run_id, str) else 'is no text'} [R013]")
+        target = self._free_folder(uid, run_id)
+        if target is None:
+            shutil.rmtree(incoming)
+            raise Refused("another sync brought the run at the same time", again=True)
+        fault_point("store.before-publish")
+        os.rename(incoming, target)
+        fault_point("store.published")
+        self._folders[uid] = target
+        _fsync_folder(target.parent)
+        _fsync_folder(incoming.parent)
+
+    def _free_folder(self, uid: str, run_id: str) -> Path | None:
+        """``<id>``, or ``<end of uid>/<id>`` where that is taken; None if the run is there already."""
+        for folder in (self.root, self.root / uid[-8:]):
+            folder.mkdir(exist_ok=True)
+            taken = self._taken(folder, run_id)
+            if taken is None:
+                return folder / run_id
+            self._register(taken)
+            if uid in self._folders:
+                return None
+        raise Refused(f"both {run_id} and {uid[-8:]}/{run_id} are taken by other runs: rename one of them")
+
+    def _taken(self, folder: Path, run_id: str) -> Path | None:
+        """Who has the name, ignoring case (R015)."""
+        if os.path.lexists(folder / run_id):
+            return folder / run_id
+        same = (
+            path
+            for path in self._folders.values()
+            if path.parent == folder and path.name.lower() == run_id.lower()
+        )
+        return next(same, None)
+
+
+class _Application:
+    """The extents of one run being applied, under its lock."""
+
+    def __init__(self, store: Store, uid: str) -> None:
+        self.store, self.uid = store, uid
+        self.folder = store.runs.get(uid) or store.root / INCOMING / uid
+        self.visible = uid in store.runs
+        self._renames: list[tuple[Path, Path]] = []
+        self._unsynced: list[Path] = []
+        self._folders: set[Path] = set()
+        self._checked: set[Path] = set()
+
+    def apply(self, pieces: Iterable[Piece]) -> None:
+        """Apply them in their order, with a barrier at each change of phase that readers could see."""
+        reached = 0
+        self._make(self.folder)
+        for extent, body in pieces:
+            _check(extent)
+            if self.visible and phase(extent.path) != reached:
+                self._barrier()
+            reached = phase(extent.path)
+            self._make((self.folder / extent.path).parent)
+            if extent.whole is None:
+                self._append(extent, body)
+            elif extent.path == EDITS:
+                self._merge(extent, body)
+            else:
+                self._take(extent, extent.whole, body)
+        self._barrier()
+        if not self.visible and reached == phase(RUN):
+            self.store.publish(self.uid, self.folder)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the run, through no symbolic link (R006)."""
+        if folder in self._checked:
+            return
+        if folder != self.folder:
+            self._make(folder.parent)
+            if folder.is_symlink():
+                raise Refused(
+                    f"{folder} is a symbolic link at the remote, and nothing is written through it [R006]"
+                )
+        if not folder.is_dir():
+            folder.mkdir(parents=folder == self.folder, exist_ok=True)
+            self._folders.add(folder.parent)
+        self._checked.add(folder)
+
+    def _append(self, extent: Extent, body: Iterable[bytes]) -> None:
+        path = self.folder / extent.path
+        if not path.exists():
+            self._folders.add(path.parent)
+        with _open(path) as file:
+            append(file, extent, body)
+        self._unsynced.append(path)
+
+    def _take(self, extent: Extent, whole: Proof, body: Iterable[bytes]) -> None:
+        """A file or a piece of one; it appears at the next barrier after it is whole."""
+        in_place = not self.visible and extent.length == whole.size  # nobody sees it yet
+        part = self.folder / extent.path if in_place else self._part(whole.digest)
+        data = b"".join(body)
+        _check_digest(extent, data)
+        with _open(part) as file:
+            if extent.offset > (there := file.seek(0, os.SEEK_END)):
+                raise Refused(f"{extent.path}: only {there:,} bytes of it are here", again=True)
+            _write(file, extent.offset, data)
+            fault_point("store.part")
+            end = extent.offset + extent.length
+            if end < whole.size:
+                return
+            file.truncate(end)
+            if extent.length < end and prove_file(file) != whole:
+                part.unlink()
+                raise Refused(f"{extent.path}: its pieces do not make the file; it starts anew", again=True)
+        if in_place:
+            self._unsynced.append(part)
+            self._folders.add(part.parent)
+        else:
+            self._renames.append((part, self.folder / extent.path))
+
+    def _part(self, digest: str) -> Path:
+        parts = self.store.parts(self.uid)
+        parts.mkdir(parents=True, exist_ok=True)
+        return parts / digest
+
+    def _merge(self, extent: Extent, body: Iterable[bytes]) -> None:
+        """``edits.json`` is never replaced: both sides' edits are kept (R096)."""
+        data = b"".join(body)
+        _check_digest(extent, data)
+        path = self.folder / EDITS
+        try:
+            theirs, ours = decode_document(data), read_document(path)
+        except FormatError as error:
+            raise Refused(f"{error}: correct or remove it") from None
+        merged = merge_edits(ours, theirs)
+        if merged == theirs:
+            replace(path, data)
+        elif merged != ours:
+            replace_document(path, merged)
+        fault_point("store.merged")
+
+    def _barrier(self) -> None:
+        """Make durable what was written, then let the files appear."""
+        fault_point("store.before-fsync")
+        for path in [*self._unsynced, *(temporary for temporary, _ in self._renames)]:
+            _fsync(path)
+        fault_point("store.before-rename")
+        for temporary, path in self._renames:
+            os.replace(temporary, path)
+            self._folders.add(path.parent)
+            fault_point("store.renamed")
+        for folder in self._folders:
+            _fsync_folder(folder)
+        with suppress(OSError):  # pieces of other files may be there
+            if any(temporary.parent == self.store.parts(self.uid) for temporary, _ in self._renames):
+                self.store.parts(self.uid).rmdir()
+        self._unsynced, self._renames, self._folders = [], [], set()
+
+
+def append(file: BinaryIO, extent: Extent, body: Iterable[bytes]) -> None:
+    """Append an extent to a stream that is open for reading and writing, unbuffered.
+
+    Of each chunk only the last has the LF that commits it, so the last is held
+    back until the digest is right. Raises ``Refused``; the stream is then as it was.
+    """
+    there = committed_size(file)
+    if extent.offset > there:
+        raise Refused(f"{extent.path}: only {there:,} bytes are here", again=True)
+    file.truncate(there)  # an unterminated tail; never a line
+    digest, offset, held = hashlib.sha256(), extent.offset, b""
+    for chunk in body:
+        digest.update(chunk)
+        known = min(max(there - offset, 0), len(chunk))
+        file.seek(offset)
+        if known and file.read(known) != chunk[:known]:
+            raise Refused(f"{extent.path} has diverged: other bytes are here", again=True)
+        _write(file, max(offset - len(held), there), held)
+        held, offset = chunk[known:], offset + len(chunk)
+    if offset != extent.offset + extent.length or digest.hexdigest() != extent.sha256 or not _ends_line(held):
+        file.truncate(there)
+        raise Refused(f"{extent.path}: an extent arrived with another digest than was announced", again=True)
+    fault_point("store.append")
+    _write(file, offset - len(held), held)
+    fault_point("store.appended")
+
+
+def _ends_line(held: bytes) -> bool:
+    return not held or held.endswith(b"\n")
+
+
+def _open(path: Path) -> BinaryIO:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    return open(descriptor, "r+b", buffering=0)
+
+
+def _write(file: BinaryIO, offset: int, data: bytes) -> None:
+    file.seek(offset)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _check(extent: Extent) -> None:
+    if not is_safe(extent.path):
+        raise Refused(f"{extent.path!r} may not be written [R007]")
+    if (extent.whole is None) != is_stream(extent.path):
+        raise Refused(f"{extent.path}: a stream goes in lines, a file whole [R003, R004]")
+
+
+def _check_digest(extent: Extent, data: bytes) -> None:
+    if hashlib.sha256(data).hexdigest() != extent.sha256:
+        raise Refused(f"{extent.path}: an extent arrived with another digest than was announced", again=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_folder(path: Path) -> None:
+    try:
+        _fsync(path)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.EACCES,
+            errno.ENOTSUP,
+        ):  # some file systems have no such thing
+            raise
+
+
+def _store_id(root: Path) -> str:
+    """The identity of a store; made when first seen."""
+    path = root / PRIVATE / "store.json"
+    with suppress(FormatError):
+        known = read_document(path).get("id")
+        if isinstance(known, str) and re.fullmatch(r"[0-9a-f-]{36}", known):
+            return known
+    path.parent.mkdir(exist_ok=True)
+    made = str(uuid.uuid4())
+    replace_document(path, {"id": made})
+    return made

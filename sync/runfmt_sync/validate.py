@@ -1,0 +1,28 @@
+"""Says everything in runs that is not as the specification demands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runfmt.errors import FormatError
+from runfmt.history import Problem
+from runfmt.layout import RUN, id_problem
+from runfmt.reading import StoredRun
+from runfmt_sync.inventory import unmovable
+
+__all__ = ["validate"]
+
+
+def validate(folder: Path) -> list[Problem]:
+    """The problems of a run, by path and offset; none if it is as it should be."""
+    try:
+        run = StoredRun(folder)
+    except FormatError as error:
+        return [Problem(RUN, -1, error.rule, error.message)]
+    try:
+        found = [*run.problems, *(problem for problem in unmovable(folder) if problem.rule == "R007")]
+    except OSError as error:
+        return [Problem("", -1, "R004", str(error))]
+    if not run.is_damaged and (wrong := id_problem(run.id)):
+        found.append(Problem(RUN, -1, "R013", f"id {run.id!r} {wrong}"))
+    return sorted(found)

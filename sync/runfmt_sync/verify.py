@@ -1,0 +1,76 @@
+"""Compares every byte of runs with a remote; nothing that was known before is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runfmt.errors import FormatError
+from runfmt.layout import EDITS, is_stream
+from runfmt_sync.digests import Changed, Proof
+from runfmt_sync.inventory import Entry, Inventory, take_inventory
+from runfmt_sync.plan import Ask, Have, Held
+from runfmt_sync.push import local_digests, prefixes_of
+from runfmt_sync.receipts import Receipt, Receipts
+from runfmt_sync.remotes import Remote
+
+__all__ = ["FAILING", "Verdict", "compare", "verify"]
+
+FAILING = ("missing", "different")
+
+
+@dataclass
+class Verdict:
+    """What was found of one run: a word a file, and ``problem`` if it could not be compared."""
+
+    folder: Path
+    id: str
+    files: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the remote has all that it was given."""
+        return not self.problem and not any(word in FAILING for word in self.files.values())
+
+
+def verify(folders: list[Path], remote: Remote) -> Iterator[Verdict]:
+    """Compare runs one by one, reading all of both sides."""
+    digests, receipts = local_digests(), Receipts(remote.store_id)
+    for folder in folders:
+        verdict = Verdict(folder, folder.absolute().name)
+        try:
+            ours = take_inventory(folder, digests, believe=False)
+            have = remote.have([Ask.about(ours)], believe=False).get(ours.uid)
+            verdict.id, verdict.problem = ours.id, have.refused if have else ""
+            verdict.files = compare(ours, have, prefixes_of(ours, have), receipts.get(ours.uid))
+        except Changed as error:
+            verdict.problem = f"{error} changed while it was read; verify again"
+        except (FormatError, OSError) as error:
+            verdict.problem = str(error)
+        yield verdict
+
+
+def compare(
+    ours: Inventory, have: Have | None, prefixes: Mapping[str, Proof], receipt: Receipt | None
+) -> dict[str, str]:
+    """``equal``, ``grown`` or ``replaced`` since, ``missing`` or ``different``, for each file of a run."""
+    if have is None:
+        return dict.fromkeys(ours.entries, "equal")
+    confirmed = receipt.files if receipt else {}
+    return {
+        path: _word(entry, have.entries.get(path), prefixes.get(path), confirmed.get(path))
+        for path, entry in ours.entries.items()
+    }
+
+
+def _word(ours: Entry, theirs: Held | None, prefix: Proof | None, confirmed: Proof | None) -> str:
+    if theirs is None:
+        return "missing"
+    if theirs.proof == ours.proof and theirs.length == ours.length:
+        return "equal"
+    if is_stream(ours.path):
+        return "grown" if theirs.proof == prefix and theirs.length < ours.length else "different"
+    # What the remote has is what it once confirmed: it is ours that moved on. Edits may move on both sides.
+    return "replaced" if theirs.proof == confirmed or ours.path == EDITS else "different"
