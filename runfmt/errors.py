@@ -14,6 +14,9 @@ Every text says what, where, and what to do next.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "CommError",
     "ConfigError",
@@ -23,6 +26,7 @@ __all__ = [
     "NotStarted",
     "RunNotFound",
     "UsageError",
+    "warn",
 ]
 
 
@@ -83,3 +87,11 @@ class FormatError(Error, ValueError):
         at = "" if self.offset is None else f" at byte {self.offset}"
         where = f" ({self.path}{at})" if self.path else ""
         return f"{self.message}{where} [{self.rule}]"
+
+
+def warn(text: str, stacklevel: int = 1) -> None:
+    """Warn, also where warnings are errors: what the disk does must not stop the training."""
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+    except RuntimeWarning:
+        sys.stderr.write(f"runfmt: {text}\n")

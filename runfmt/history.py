@@ -12,7 +12,7 @@ from runfmt.layout import MAIN, MAX_ROW, MAX_STEP, METRICS, is_safe
 from runfmt.rows import CONTROL, decode, merge
 from runfmt.summary import Definitions, HandValues
 
-__all__ = ["History", "Problem", "read_history", "read_lines"]
+__all__ = ["History", "Problem", "is_step", "read_history", "read_lines"]
 
 CONTROL_RULES = {"_rewind": "R050", "_gap": "R052", "_summary": "R053", "_define": "R054"}
 
@@ -115,7 +115,7 @@ class _Reader:
         if not restored:
             self.report(offset, "R036", "an entry of _nonfinite does not say NaN or infinity of a null")
         step = row.get("_step")
-        if not _is_step(step):
+        if not is_step(step):
             self.report(offset, "R030", f"a row without a valid _step was left out: {step!r}")
             return
         row["_step"] = step = int(step)
@@ -149,7 +149,7 @@ class _Reader:
             self.report(offset, CONTROL_RULES[key], f"{key} has not the form of its rule: {value!r}")
 
     def _rewind(self, offset: int, step: int, value: Any) -> bool:
-        if not (_is_step(value) or (value == -1 and not isinstance(value, bool))):
+        if not (is_step(value) or (value == -1 and not isinstance(value, bool))):
             return False
         for later in [step for step in self.steps if step > value]:
             del self.steps[later]
@@ -161,7 +161,7 @@ class _Reader:
         if not isinstance(value, dict) or not isinstance(value.get("reason"), str):
             return False
         rows = value.get("rows")
-        if not _is_step(rows) or rows < 1:
+        if not is_step(rows) or rows < 1:
             return False
         self.report(offset, "R052", f"{int(rows):,} rows were lost here: {value['reason']}")
         return True
@@ -185,7 +185,8 @@ class _Reader:
         return self.history
 
 
-def _is_step(value: object) -> TypeGuard[int | float]:
+def is_step(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a step, however the number is spelled (R030)."""
     if isinstance(value, bool):
         return False
     if isinstance(value, float) and not value.is_integer():

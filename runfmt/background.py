@@ -1,0 +1,151 @@
+"""The one thread of a run: all that can wait, so that ``log`` need not.
+
+It makes the streams durable every second (R111), samples the machine every 15
+seconds (R100), and every few seconds writes ``summary.json``, configs that were
+changed in place, and saved files that changed. A broken disk or driver in one of
+these is warned of and does not end the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runfmt import environment
+from runfmt.errors import warn
+from runfmt.layout import SUMMARY
+from runfmt.live import LiveSummary
+from runfmt.rows import encode
+from runfmt.stream import Stream
+from runfmt.system import Sampler
+
+if TYPE_CHECKING:
+    from runfmt.run import Run
+    from runfmt.saving import Copied
+
+__all__ = ["Background"]
+
+SYNC_EVERY = 1.0
+"""Seconds between two fsyncs of a stream that grows (R111)."""
+SUMMARY_EVERY = 5.0
+"""Seconds between two writings of ``summary.json``, of the config and of live files."""
+SAMPLE_EVERY = 15.0
+"""Seconds between two samples of the machine (R100)."""
+SHARE = 20
+"""A job that took a second is not done again for so many seconds."""
+SLICE = 200
+"""Lines folded in one go, well under a millisecond each time that ``log`` may have to wait."""
+CAPTURE_WITHIN = 10.0
+"""Seconds that the end of a run waits for what is captured of the environment."""
+
+
+class Background:
+    """Started once, stopped once; a forked child abandons it."""
+
+    def __init__(self, run: Run, system: Stream) -> None:
+        self._run = run
+        self._system = system
+        self._stop = threading.Event()
+        self._files: list[tuple[Copied, str]] = []
+        self._failed: set[str] = set()
+        self._thread = threading.Thread(target=self._work, name=f"runfmt-{run.id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def follow(self, copied: Copied, policy: str) -> None:
+        """Copy saved files again when they change (``live``) or at the end (``end``)."""
+        if policy in ("live", "end"):
+            self._files.append((copied, policy))
+
+    def stop(self) -> None:
+        """End the thread, then do once more what must not be missing at the end."""
+        self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(CAPTURE_WITHIN)
+        self._attempt(self._refresh_files, final=True)
+        self._system.close()
+
+    def abandon(self) -> None:
+        """Leave everything to the parent, in a forked child."""
+        self._system.abandon()
+
+    def _work(self) -> None:
+        self._attempt(self._capture)
+        sampler = Sampler()
+        jobs: dict[Callable[[], None], float] = {
+            self._run._sync_streams: SYNC_EVERY,
+            self._fold: SYNC_EVERY,
+            self._write_documents: SUMMARY_EVERY,
+            self._refresh_files: SUMMARY_EVERY,
+            lambda: self._sample(sampler): SAMPLE_EVERY,
+        }
+        due = {job: time.monotonic() + every for job, every in jobs.items()}
+        while not self._stop.wait(max(0.0, min(due.values()) - time.monotonic())):
+            for job, every in jobs.items():
+                if (begun := time.monotonic()) >= due[job] and not self._stop.is_set():
+                    self._attempt(job)
+                    took = time.monotonic() - begun
+                    due[job] = begun + max(every, took * SHARE if job != self._run._sync_streams else 0)
+
+    def _attempt(self, job: Callable[..., None], **options: Any) -> None:
+        """Do a job; one that fails is named once, and tried again at its time."""
+        try:
+            job(**options)
+        except Exception as error:
+            name = getattr(job, "__name__", "job")
+            if name not in self._failed:
+                self._failed.add(name)
+                warn(f"{type(error).__name__}: {error} ({self._run.directory}, {name}): the training goes on")
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """The run's lock, or False once the run ends: who ends it may hold the lock and wait for us."""
+        taken = False
+        while not taken and not self._stop.is_set():
+            taken = self._run._lock.acquire(timeout=0.1)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._run._lock.release()
+
+    def _fold(self) -> None:
+        waiting = True
+        while waiting and not self._stop.wait(0.0005):
+            with self._lock() as taken:
+                waiting = taken and self._run._live.fold(SLICE)
+
+    def _write_documents(self) -> None:
+        if not self._run._is_main:
+            return
+        self._fold()
+        with self._lock() as taken:
+            if not taken:
+                return
+            step, live = self._run._step, self._run._live
+            summary = None if live.is_stale else live.result(step)
+            config = self._run.config.changed_in_place()
+        if summary is None:  # read from the disk, which takes a while, and no lock
+            summary = LiveSummary(live.path).recompute(step)
+        self._run._write_document(SUMMARY, summary, durable=False)
+        if config:
+            self._run._save_config()
+
+    def _refresh_files(self, *, final: bool = False) -> None:
+        for copied, policy in self._files:
+            if final or policy == "live":
+                copied.refresh()
+
+    def _sample(self, sampler: Sampler) -> None:
+        from runfmt.run import now
+
+        self._system.append(encode({"_timestamp": now(), **sampler.sample()}, normal=True))
+        self._system.sync()
+
+    def _capture(self) -> None:
+        environment.capture_slowly(self._run)

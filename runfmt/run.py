@@ -1,0 +1,529 @@
+"""A run that is being written.
+
+``log`` is: find the step, encode, one write. Everything that can wait (fsync,
+the summary, samples of the machine, captured requirements) happens in one
+background thread, which never holds the lock that ``log`` takes for longer than
+about a millisecond.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from runfmt.background import Background
+from runfmt.config import Config
+from runfmt.console import Console
+from runfmt.documents import replace_document
+from runfmt.errors import FormatError, NotStarted, UsageError, warn
+from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, stream_name
+from runfmt.live import LiveSummary, Summary
+from runfmt.rows import RESERVED, encode
+from runfmt.settings import Settings, checked_tags
+from runfmt.steps import StepMetrics, checked_definition, valid_step
+from runfmt.stream import Stream
+from runfmt.summary import Definition
+
+__all__ = ["Run", "now", "utc"]
+
+_STARTED = time.time() - time.monotonic()
+_RESERVED = frozenset(RESERVED)
+_ATTRIBUTES = ("id", "uid", "project", "entity", "group", "job_type", "state")
+
+
+def now() -> float:
+    """Unix seconds that never go back within this process (R032)."""
+    return round(_STARTED + time.monotonic(), 6)
+
+
+def utc(seconds: float) -> str:
+    """A time as ``run.json`` writes it."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Run:
+    """An open run; :func:`runfmt.init` makes it.
+
+    ``directory`` is the run directory, ``dir`` the folder in it for files of
+    one's own; ``id``, ``uid``, ``project``, ``entity``, ``group``, ``job_type``
+    and ``state`` are as in ``run.json``. ``log`` never raises for a full or
+    broken disk unless the run is ``strict``.
+    """
+
+    id: str
+    uid: str
+    project: str
+    entity: str
+    group: str
+    job_type: str
+    state: str
+
+    def __init__(
+        self, directory: Path, document: dict[str, Any], settings: Settings, *, writer: str | None = None
+    ) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.resumed = False
+        self.config = Config(self._save_config)
+        self._document = document
+        self._writer = writer or settings.writer
+        self._lock = threading.RLock()
+        self._step, self._step_is_open = 0, False
+        self._finished = self._forked = self._preempting = False
+        self._alerts: dict[str, float] = {}
+        self._warned: set[str] = set()
+        self._step_metrics = StepMetrics()
+        self._events = self._open_stream("events")
+        self._metrics = self._open_stream("metrics", gap=self._gap_line)
+        self._live = LiveSummary(self._metrics.path)
+        self._console = Console(self._open_stream("console")) if settings.console else None
+        self._background = Background(self, self._open_stream("system"))
+
+    def _open_stream(self, kind: str, writer: str | None = None, **options: Any) -> Stream:
+        path = self.directory / stream_name(kind, writer or self._writer)
+        fsync = kind == "metrics" and self.settings.durability == "fsync"
+        strict = kind == "metrics" and self.settings.strict
+        return Stream(path, fsync=fsync, strict=strict, **options)
+
+    def _start(self, event: str) -> None:
+        """Begin to record what goes on around the rows."""
+        self._event(event)
+        if self._console is not None:
+            self._console.start()
+        self._background.start()
+
+    def _resume(self, last: int, config: dict[str, Any]) -> None:
+        """Carry on after the last step of an earlier process."""
+        self.resumed = True
+        self.config._load(config)
+        self._step = last + 1
+        self._live.recompute(self._step)
+        for said in self._live.definitions.by_name.values():
+            self._step_metrics.define(said, self._last_value(said.step_metric), overwrite=False)
+
+    # What it is
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _ATTRIBUTES:
+            return self._document[name]
+        raise AttributeError(f"a run has no {name!r}")
+
+    @property
+    def name(self) -> str:
+        """The display name; assign to change it."""
+        return str(self._document["name"])
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._change(name=str(name))
+
+    @property
+    def notes(self) -> str:
+        """Free text; assign to change it."""
+        return str(self._document["notes"])
+
+    @notes.setter
+    def notes(self, notes: str | None) -> None:
+        self._change(notes=notes or "")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags; assign to change them."""
+        return tuple(self._document["tags"])
+
+    @tags.setter
+    def tags(self, tags: Any) -> None:
+        self._change(tags=list(checked_tags(tags)))
+
+    @property
+    def step(self) -> int:
+        """The step that the next call of :meth:`log` without a step would get."""
+        return self._step
+
+    @property
+    def dir(self) -> str:
+        """A folder in the run whose contents are kept."""
+        folder = self.directory / FILES
+        folder.mkdir(exist_ok=True)
+        return str(folder)
+
+    @property
+    def url(self) -> str:
+        """Where the run lies, as a ``file:`` URL."""
+        return self.directory.absolute().as_uri()
+
+    def get_url(self) -> str:
+        """The same as :attr:`url`."""
+        return self.url
+
+    @property
+    def path(self) -> str:
+        """``entity/project/id``, without an entity ``project/id``."""
+        return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    @property
+    def start_time(self) -> float:
+        """Unix seconds of the creation."""
+        text = self._document["created_at"]
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
+
+    def _label(self, **_: Any) -> None:
+        """Accepted for trainers that label their framework for W&B; means nothing here."""
+
+    def project_name(self) -> str:
+        """The project's name."""
+        return self.project
+
+    # Rows
+
+    def log(
+        self,
+        data: Mapping[str, Any],
+        step: int | None = None,
+        commit: bool | None = None,
+        sync: bool | None = None,
+    ) -> None:
+        """Write one row; it has reached the operating system when this returns (R110).
+
+        Without ``step`` the row belongs to the open step, which this call closes
+        unless ``commit=False``. With ``step >= 0`` it belongs to that step, which
+        stays open unless ``commit=True``. A step below the current one is kept,
+        and moves nothing. ``sync`` is accepted and means nothing.
+
+        Raises ``TypeError`` (no mapping, a key that is no text, a value that
+        cannot be written) and ``UsageError`` (a reserved key, a negative step, a
+        row over 10 MiB); nothing is written then.
+        """
+        if (self._finished or self._forked) and not self._may_write("log"):
+            return
+        with self._lock:
+            at = self._step if step is None else valid_step(step)
+            if type(data) is dict and data.keys().isdisjoint(_RESERVED) and not self._step_metrics:
+                row = {"_step": at, "_timestamp": now(), **data}
+            else:
+                row = self._unusual_row(data, at)
+            self._append(self._encode(row))
+            self._advance(at, commit=commit if commit is not None else step is None)
+
+    def _unusual_row(self, data: Any, step: int) -> dict[str, Any]:
+        """The row of data that have reserved keys, lack step metrics, or are no plain dict."""
+        if not isinstance(data, Mapping):
+            raise TypeError(f"log() takes a mapping of names to values, not {type(data).__name__}")
+        for key in RESERVED[3:]:
+            if key in data:
+                raise UsageError(f"log() key {key!r} is reserved: choose another name")
+        row = {"_step": step, "_timestamp": _given_time(data.get("_timestamp"))}
+        row.update((key, value) for key, value in data.items() if key not in _RESERVED)
+        if self._step_metrics:
+            if step != self._step:
+                self._step_metrics.close_row()
+            self._step_metrics.fill(row)
+        return row
+
+    def _encode(self, row: dict[str, Any]) -> bytes:
+        try:
+            try:
+                return encode(row)
+            except TypeError:  # something that is not plain JSON: normalise, with media on disk first (R073)
+                return encode(self._normalise(row), normal=True)
+        except FormatError as error:
+            raise UsageError(f"log(): {error.message}; nothing was written, log less at once") from None
+
+    def _normalise(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        from runfmt.media import DirectorySink
+        from runfmt.values import normalise_row
+
+        return normalise_row(data, DirectorySink(self.directory))
+
+    def _append(self, line: bytes) -> None:
+        if self._metrics.foreign:
+            self._leave_stream()
+        self._metrics.append(line)
+        if self._metrics.path == self._live.path:
+            self._live.put(line)
+
+    def _leave_stream(self) -> None:
+        """Somebody else writes this stream: go on in one of our own (R064)."""
+        old = self._metrics.path
+        self._metrics.close()
+        self._metrics = self._open_stream("metrics", own_writer(), gap=self._gap_line)
+        warn(
+            f"another process writes {old} too; this one goes on in {self._metrics.path.name}: "
+            "start only one process a run, or give each its rank",
+            stacklevel=5,
+        )
+
+    def _advance(self, at: int, *, commit: bool) -> None:
+        if at < self._step:
+            return
+        self._step, self._step_is_open = (at + 1, False) if commit else (at, True)
+        if commit and self._step_metrics:
+            self._step_metrics.close_row()
+
+    def _control(self, key: str, value: Any) -> None:
+        """Write a control row at its place in the stream (R051-R056)."""
+        at = self._step if self._step_is_open else max(self._step - 1, 0)
+        self._append(encode({"_step": at, "_timestamp": now(), key: value}, normal=True))
+
+    def _rewind(self, step: int) -> None:
+        """Supersede what was logged above a step, and go on after it (R050)."""
+        with self._lock:
+            self._append(encode({"_step": max(step, 0), "_timestamp": now(), "_rewind": step}, normal=True))
+            self._step, self._step_is_open = step + 1, False
+
+    def _gap_line(self, rows: int, reason: str) -> bytes:
+        return encode({"_step": self._step, "_timestamp": now(), "_gap": {"rows": rows, "reason": reason}})
+
+    def _may_write(self, what: str) -> bool:
+        """False in a forked child, whose parent's run this is; raises after ``finish``."""
+        if self._finished:
+            raise NotStarted(f"{what} after finish(): call runfmt.init() to start a run")
+        if what not in self._warned:
+            self._warned.add(what)
+            text = f"{what} in a forked child is ignored, the run is its parent's: init() makes one of its own"
+            warn(text, stacklevel=3)
+        return False
+
+    # Metric definitions
+
+    def define_metric(
+        self,
+        name: str,
+        step_metric: str | Definition | None = None,
+        step_sync: bool | None = None,
+        hidden: bool | None = None,
+        summary: str | None = None,
+        goal: str | None = None,
+        overwrite: bool | None = None,
+    ) -> Definition:
+        """Say how a metric is summarised and over what it is drawn; covers what was logged before (R085).
+
+        ``name`` is a path, or its beginning followed by ``*``; ``summary`` is a comma-separated
+        list of ``copy none min max mean first last best``; ``goal`` is ``maximize`` or ``minimize``.
+        Raises ``UsageError`` or ``TypeError`` for anything else.
+        """
+        said = checked_definition(name, step_metric, step_sync, hidden, summary, goal, overwrite)
+        if (self._finished or self._forked) and not self._may_write("define_metric"):
+            return said
+        with self._lock:
+            self._step_metrics.define(said, self._last_value(said.step_metric), overwrite=bool(overwrite))
+            self._control("_define", said.row(overwrite=bool(overwrite)))
+        return said
+
+    def _last_value(self, path: str | None) -> Any:
+        return None if path is None else self._live.last_value(path, self._step)
+
+    # Summary
+
+    @property
+    def summary(self) -> Summary:
+        """The summary as a nested dict; an open step is not in it yet."""
+        return Summary(self)
+
+    def _summary_tree(self) -> dict[str, Any]:
+        with self._lock:
+            return self._live.result(self._step)
+
+    def _say_summary(self, sets: dict[str, Any], deletes: list[str]) -> None:
+        if (self._finished or self._forked) and not self._may_write("summary"):
+            return
+        said = {key: value for key, value in (("set", sets), ("del", deletes)) if value}
+        with self._lock:
+            self._control("_summary", said)
+
+    # Files
+
+    def save(self, glob_str: Any = None, base_path: Any = None, policy: str = "live") -> list[str]:
+        """Copy the files that match into ``files/``; without arguments, make durable what was logged.
+
+        Policy ``live`` copies a file again when it changed, ``end`` once more at the end,
+        ``now`` only at once. Gives the names of the copies.
+        """
+        if (self._finished or self._forked) and not self._may_write("save"):
+            return []
+        if glob_str is None:
+            self._sync_streams()
+            return []
+        from runfmt.saving import save
+
+        copied = save(self.directory, glob_str, base_path, policy)
+        self._background.follow(copied, policy)
+        return copied.names
+
+    def log_code(self, root: str = ".", name: str | None = None, **filters: Any) -> None:
+        """Copy the Python files below ``root`` into the run."""
+        from runfmt.saving import log_code
+
+        log_code(self.directory, root, name, **filters)
+
+    def log_artifact(
+        self, artifact_or_path: Any, name: str | None = None, type: str | None = None, aliases: Any = None
+    ) -> Any:
+        """Copy an artifact's files into the run as a new version."""
+        from runfmt.artifacts import log_artifact
+
+        return log_artifact(self.directory, artifact_or_path, name=name, type=type, aliases=aliases)
+
+    def log_model(self, path: Any, name: str | None = None, aliases: Any = None) -> Any:
+        """Copy a model's files into the run as a new version of an artifact of type ``model``."""
+        from runfmt.artifacts import log_model
+
+        return log_model(self.directory, path, name=name, aliases=aliases)
+
+    def use_artifact(self, artifact_or_name: Any, type: str | None = None, **_: Any) -> Any:
+        """Find a logged artifact by ``name:alias`` in the folder of runs."""
+        from runfmt.artifacts import use_artifact
+
+        return use_artifact(self.directory.parent, artifact_or_name)
+
+    def watch(self, models: Any, criterion: Any = None, log: str | None = "gradients", **options: Any) -> None:
+        """Log histograms of a torch model's gradients or parameters with the rows."""
+        from runfmt.watch import watch
+
+        watch(models, criterion, log, run=self, **options)
+
+    def unwatch(self, models: Any = None) -> None:
+        """Take the hooks of :meth:`watch` away."""
+        from runfmt.watch import unwatch
+
+        unwatch(models)
+
+    # Events and the end
+
+    def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = 60) -> None:
+        """Record an alert, which the sync side delivers.
+
+        A second one of the same title within ``wait_duration`` seconds is dropped.
+        """
+        from runfmt.alerts import check_alert
+
+        level, wait = check_alert(level, wait_duration)
+        if (self._finished or self._forked) and not self._may_write("alert"):
+            return
+        moment = time.monotonic()
+        with self._lock:
+            if moment - self._alerts.get(title, -1e18) < wait:
+                return
+            self._alerts[title] = moment
+        self._event("alert", title=str(title), text=str(text), level=level)
+
+    def mark_preempting(self) -> None:
+        """Say that this process is about to be stopped, to run again elsewhere."""
+        if (self._finished or self._forked) and not self._may_write("mark_preempting"):
+            return
+        self._preempting = True
+        self._event("preempting")
+
+    def _event(self, event: str, **keys: Any) -> None:
+        self._events.append(encode({"_timestamp": now(), "event": event, **keys}, normal=True))
+
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
+        """End the run: ``finished``, or ``failed`` if ``exit_code`` is not 0; again it does nothing."""
+        state = "preempted" if exit_code and self._preempting else "failed" if exit_code else "finished"
+        self._end(state, exit_code or 0, quiet=bool(quiet))
+
+    def _end(self, state: str, exit_code: int, *, quiet: bool = False) -> None:
+        from runfmt import lifecycle
+
+        if self._finished or self._forked:
+            return
+        self._background.stop()
+        if self._console is not None:
+            self._console.stop()
+        with self._lock:
+            if self._finished:
+                return
+            self._finished = True
+            self._event("finish", state=state, exit_code=exit_code)
+            self._metrics.close()
+            self._events.close()
+            if self._is_main:
+                self._save_config()
+                self._write_document(SUMMARY, self._live.result(MAX_STEP + 1))
+                self._change(state=state, exit_code=exit_code, finished_at=utc(now()))
+        lifecycle.ended(self, exit_code, quiet=quiet)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish(exit_code=_exit_code(kind, error))
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path} ({self.name}) in {self.directory}>"
+
+    # Documents
+
+    @property
+    def _is_main(self) -> bool:
+        return self._writer == MAIN
+
+    def _change(self, **attributes: Any) -> None:
+        with self._lock:
+            self._document.update(attributes)
+            self._write_document(RUN, self._document)
+
+    def _save_config(self) -> None:
+        with self._lock:
+            self._write_document(CONFIG, self.config.as_dict())
+
+    def _write_document(self, name: str, document: Mapping[str, Any], *, durable: bool = True) -> None:
+        """Replace a document, as the main writer; a disk that refuses is warned of once a document."""
+        if not self._is_main or self._forked:
+            return
+        try:
+            replace_document(self.directory / name, document, durable=durable)
+        except OSError as error:
+            if self.settings.strict:
+                raise
+            if name not in self._warned:
+                self._warned.add(name)
+                warn(f"{error.strerror} ({self.directory / name}): it could not be written; make room", 4)
+
+    def _sync_streams(self) -> None:
+        self._metrics.sync()
+        self._events.sync()
+        if self._console is not None:
+            self._console.sync()
+
+    def _in_child(self) -> None:
+        """In a forked child: the run is the parent's, whose threads and their locks are not here."""
+        self._forked = True
+        self._lock = threading.RLock()
+        for stream in (self._metrics, self._events):
+            stream.abandon()
+        if self._console is not None:
+            self._console.abandon()
+        self._background.abandon()
+
+
+def own_writer() -> str:
+    """The name of a writer that belongs to no rank (R064)."""
+    return f"w{os.urandom(4).hex()}"
+
+
+def _given_time(given: Any) -> float:
+    """The user's own ``_timestamp`` if it is a number, else the time now."""
+    is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    return float(given) if is_number and abs(given) < 1e18 else now()
+
+
+def _exit_code(kind: type[BaseException] | None, error: BaseException | None) -> int:
+    if kind is None:
+        return 0
+    if issubclass(kind, KeyboardInterrupt):
+        return 255
+    return _system_exit_code(error) if isinstance(error, SystemExit) else 1
+
+
+def _system_exit_code(error: SystemExit) -> int:
+    """What the interpreter makes of ``SystemExit``."""
+    return error.code if isinstance(error.code, int) else 0 if error.code is None else 1

@@ -1,0 +1,215 @@
+"""Appends whole lines to a stream. The only module that does (R003, R020-R022, R110-R112).
+
+One ``os.write`` a line, no queue and no thread between the caller and the file.
+What the disk refuses waits in memory, bounded, and goes first when the disk
+takes lines again; the order of lines never changes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from runfmt.errors import warn
+
+__all__ = ["BUFFER", "Stream"]
+
+BUFFER = 64 * 2**20
+"""Bytes of refused lines that are kept in memory."""
+RETRY_AFTER = 0.2
+"""Seconds between attempts at a disk that refuses."""
+
+
+class Stream:
+    """An open stream with one writer.
+
+    Opening cuts an unfinished last line (R021). ``gap(lines, reason)`` makes the
+    line that stands for lost ones (R052); without it losses are only warned of.
+    ``strict`` raises ``OSError`` instead of keeping lines in memory; ``fsync``
+    makes each line durable before :meth:`append` returns.
+
+    ``foreign`` becomes true, at the latest at the next :meth:`sync`, when someone
+    else has appended: the caller then goes on elsewhere (R064).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gap: Callable[[int, str], bytes] | None = None,
+        strict: bool = False,
+        fsync: bool = False,
+    ) -> None:
+        self.path = path
+        self.foreign = False
+        self._gap, self._strict, self._fsync = gap, strict, fsync
+        # Reentrant: a signal handler may print or finish in the middle of an append.
+        self._lock = threading.RLock()
+        self._sync_lock = threading.Lock()
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = self._lost = 0
+        self._reason = ""
+        self._retry_at = 0.0
+        self._torn = self._dirty = self._warned = False
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._end = _cut_tail(self._descriptor)
+
+    def append(self, line: bytes) -> None:
+        """Append one line, which ends in LF; it has reached the system when this returns.
+
+        Never raises for I/O unless ``strict``.
+        """
+        with self._lock:
+            if self._waiting or self._lost or self._torn:
+                self._wait(line)
+                if time.monotonic() >= self._retry_at:
+                    self._drain()
+                return
+            try:
+                self._write(line)
+            except OSError as error:
+                self._refused(line, error)
+                return
+            if self._fsync:
+                self._make_durable()
+
+    def _write(self, line: bytes) -> None:
+        """Write one line whole, or leave nothing of it behind and raise."""
+        written = os.write(self._descriptor, line)
+        self._dirty = True
+        if written != len(line):
+            self._complete(line, written)
+        self._end += len(line)
+
+    def _complete(self, line: bytes, written: int) -> None:
+        """After a short write (R022): the rest, or back to the last LF."""
+        try:
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+        except OSError:
+            self._torn = True
+            self._cut_back()
+            raise
+
+    def _cut_back(self) -> None:
+        """Remove a part of a line that the disk took; raises ``OSError`` if that fails too."""
+        os.ftruncate(self._descriptor, self._end)
+        self._torn = False
+
+    def _notice_foreign(self) -> None:
+        """Look whether the file is longer than what was written here (R064)."""
+        with suppress(OSError):  # a broken disk is reported by the fdatasync that follows
+            size = os.fstat(self._descriptor).st_size
+            if size > self._end:
+                self.foreign, self._end = True, size
+
+    def _refused(self, line: bytes, error: OSError) -> None:
+        if self._strict:
+            raise error
+        self._reason = error.strerror or str(error)
+        self._retry_at = time.monotonic() + RETRY_AFTER
+        self._wait(line)
+        self._warn(
+            f"{self._reason} ({self.path}): lines are kept in memory, up to {BUFFER >> 20} MiB, "
+            "until the disk takes them; make room, the training goes on"
+        )
+
+    def _wait(self, line: bytes) -> None:
+        # After the first loss everything is lost until the disk takes lines: the gap has one place.
+        if self._lost or self._waiting_bytes + len(line) > BUFFER:
+            self._lost += 1
+        else:
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
+
+    def _drain(self) -> None:
+        try:
+            if self._torn:
+                self._cut_back()
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._waiting_bytes -= len(self._waiting.popleft())
+            if self._lost:
+                if self._gap is not None:
+                    self._write(self._gap(self._lost, self._reason))
+                self._lost = 0
+        except OSError as error:
+            self._reason = error.strerror or str(error)
+            self._retry_at = time.monotonic() + RETRY_AFTER
+
+    def _warn(self, text: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warn(text, stacklevel=4)
+
+    def sync(self) -> None:
+        """Make what was written durable, and try again what was refused; for a background thread."""
+        with self._lock:
+            if self._waiting or self._lost or self._torn:
+                self._drain()
+            dirty, self._dirty = self._dirty, False
+            if dirty and not self._torn:
+                self._notice_foreign()
+        if not dirty:
+            return
+        with self._sync_lock:  # never the other lock: a slow disk must not stall the caller of append
+            if self._descriptor >= 0:
+                self._make_durable(may_raise=False)
+
+    def _make_durable(self, *, may_raise: bool = True) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+            deleted = os.fstat(self._descriptor).st_nlink == 0
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # a pipe or a special file has nothing to sync
+                return
+            self._dirty = True
+            if self._strict and may_raise:
+                raise
+            self._warn(f"{error.strerror} ({self.path}): a power cut may cost rows; check the disk")
+        else:
+            if deleted:
+                self._warn(f"the run was deleted while it was being written ({self.path}): its rows are lost")
+
+    def close(self) -> int:
+        """Write what waits, make all durable, and close; gives the number of lines that were lost."""
+        with self._lock:
+            if self._descriptor < 0:
+                return 0
+            self.sync()
+            lost = len(self._waiting) + self._lost
+            with self._sync_lock:
+                os.close(self._descriptor)
+                self._descriptor = -1
+        if lost:
+            self._warned = False
+            self._warn(f"{self._reason} ({self.path}): {lost:,} lines could not be written and are lost")
+        return lost
+
+    def abandon(self) -> None:
+        """Close in a forked child, where the stream is the parent's: nothing is written."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _cut_tail(descriptor: int) -> int:
+    """Cut what follows the last LF (R021); gives the new size."""
+    size = os.fstat(descriptor).st_size
+    end = size
+    while end:
+        start = max(0, end - 65536)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end != size:
+        os.ftruncate(descriptor, end)
+    return end
