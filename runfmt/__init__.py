@@ -1,1 +1,168 @@
-"""runfmt"""
+"""Log machine-learning runs to plain files that nothing can lose.
+
+    import runfmt as wandb
+
+    run = wandb.init(project="demo", config={"lr": 0.1})
+    for step in range(100):
+        wandb.log({"loss": 1 / (step + 1)})
+    wandb.finish()
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from runfmt import session
+from runfmt.errors import (
+    CommError,
+    ConfigError,
+    Error,
+    FormatError,
+    MissingLibrary,
+    NotStarted,
+    RunNotFound,
+    UsageError,
+)
+from runfmt.run import Run
+from runfmt.session import finish, init, log
+from runfmt.settings import generate_id
+
+__version__ = "0.1.0"
+_LAZY = {
+    **dict.fromkeys(["Image", "Audio", "Video", "Html", "Object3D", "Plotly", "Histogram"], "media"),
+    "Table": "tables",
+    "Artifact": "artifacts",
+    "AlertLevel": "alerts",
+    "plot_table": "plot",
+    "Api": "api",
+    "read_metrics": "frames",
+    "read_runs": "frames",
+}
+_OF_THE_RUN = (
+    "alert define_metric save log_code log_artifact log_model use_artifact watch unwatch mark_preempting"
+).split()
+
+__all__ = [
+    "AlertLevel",
+    "Artifact",
+    "Audio",
+    "CommError",
+    "ConfigError",
+    "Error",
+    "FormatError",
+    "Histogram",
+    "Html",
+    "Image",
+    "MissingLibrary",
+    "NotStarted",
+    "Object3D",
+    "Plotly",
+    "Run",
+    "RunNotFound",
+    "Settings",
+    "Table",
+    "UsageError",
+    "Video",
+    "agent",
+    "alert",
+    "config",
+    "define_metric",
+    "finish",
+    "generate_id",
+    "init",
+    "join",
+    "log",
+    "log_artifact",
+    "log_code",
+    "log_model",
+    "login",
+    "mark_preempting",
+    "plot_table",
+    "run",
+    "save",
+    "setup",
+    "summary",
+    "sweep",
+    "teardown",
+    "unwatch",
+    "use_artifact",
+    "watch",
+]
+
+join = finish
+
+
+class Settings:
+    """Accepted in any form; nothing of W&B's settings means anything here."""
+
+    def __init__(self, *_: Any, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
+def login(*_: Any, **__: Any) -> bool:
+    """Accepted; there is nobody to log in to, and trainers stop logging if this is false."""
+    return True
+
+
+def setup(*_: Any, **__: Any) -> None:
+    """Accepted; nothing needs to be set up."""
+
+
+def teardown(exit_code: int | None = None) -> None:
+    """End the active run."""
+    finish(exit_code)
+
+
+def sweep(*_: Any, **__: Any) -> Any:
+    """Raise ``UsageError``: sweeps need a server."""
+    raise UsageError("sweep() is not there: start your trials with a loop or with Slurm, one run each")
+
+
+agent = sweep
+
+
+class _Module(ModuleType):
+    """The package, whose ``run``, ``config`` and ``summary`` are the active run's."""
+
+    @property
+    def run(self) -> Run | None:
+        return session.active_run()
+
+    @property
+    def config(self) -> Any:
+        return session.require("config").config
+
+    @config.setter
+    def config(self, values: Any) -> None:
+        if not isinstance(values, ModuleType):  # an import of the submodule
+            session.set_config(values)
+
+    @property
+    def summary(self) -> Any:
+        return session.require("summary").summary
+
+    @property
+    def watch(self) -> Any:
+        return session.require("watch").watch
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # An import of a submodule of that name must not hide what users know by it.
+        if not (isinstance(value, ModuleType) and name in ("run", "config", "summary", "watch")):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _LAZY:
+            return getattr(importlib.import_module(f"runfmt.{_LAZY[name]}"), name)
+        if name in _OF_THE_RUN:
+            return getattr(session.require(name), name)
+        if name == "plot":
+            return importlib.import_module("runfmt.plot")
+        raise AttributeError(f"module 'runfmt' has no attribute {name!r}")
+
+
+for _name in ("run", "config", "summary", "watch"):
+    globals().pop(_name, None)
+sys.modules[__name__].__class__ = _Module

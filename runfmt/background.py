@@ -134,7 +134,7 @@ class Background:
             summary = LiveSummary(live.path).recompute(step)
         self._run._write_document(SUMMARY, summary, durable=False)
         if config:
-            self._run._save_config()
+            self._run.config._save_items()
 
     def _refresh_files(self, *, final: bool = False) -> None:
         for copied, policy in self._files:

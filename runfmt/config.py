@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from runfmt.errors import ConfigError, UsageError
-from runfmt.rows import NONFINITE
+from runfmt.rows import NONFINITE, encode_document
 
 __all__ = ["Config"]
 
@@ -19,7 +19,7 @@ class Config(MutableMapping[str, Any]):
     """
 
     def __init__(self, save: Callable[[], None], *, allow_val_change: bool = False) -> None:
-        for name, value in (("_items", {}), ("_save", save), ("_allow", allow_val_change)):
+        for name, value in (("_items", {}), ("_save", save), ("_allow", allow_val_change), ("_saved", b"")):
             object.__setattr__(self, name, value)
 
     def update(self, d: Any = None, *, allow_val_change: bool | None = None, **values: Any) -> None:  # type: ignore[override]
@@ -49,7 +49,11 @@ class Config(MutableMapping[str, Any]):
                 )
         if plain:
             self._items.update(plain)
-            self._save()
+            self._save_items()
+
+    def _save_items(self) -> None:
+        object.__setattr__(self, "_saved", encode_document(self._items))
+        self._save()
 
     def _load(self, items: dict[str, Any]) -> None:
         """Take what stands on disk already, without saving."""
@@ -66,6 +70,10 @@ class Config(MutableMapping[str, Any]):
                 raise UsageError(f"config key {NONFINITE!r} is reserved: choose another name")
             plain[name] = normalise_config(value, name)
         return plain
+
+    def changed_in_place(self) -> bool:
+        """Whether a nested value differs from what was saved last."""
+        return encode_document(self._items) != self._saved
 
     def as_dict(self) -> dict[str, Any]:
         """The plain dict of all items."""

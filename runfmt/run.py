@@ -239,7 +239,7 @@ class Run:
         from runfmt.media import DirectorySink
         from runfmt.values import normalise_row
 
-        return normalise_row(data, DirectorySink(self.directory))
+        return normalise_row(data, DirectorySink(self.directory, strict=self.settings.strict))
 
     def _append(self, line: bytes) -> None:
         if self._metrics.foreign:

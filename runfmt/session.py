@@ -1,0 +1,327 @@
+"""``init`` and ``finish``: which run directory, and which run is the active one."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from runfmt import lifecycle
+from runfmt.documents import read_document, replace, replace_document
+from runfmt.environment import capture
+from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
+from runfmt.history import read_history
+from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, stream_name
+from runfmt.live import last_step
+from runfmt.rows import encode
+from runfmt.run import Run, now, own_writer, utc
+from runfmt.settings import Settings, environment, generate_id, random_name, resolve
+
+__all__ = ["active_run", "finish", "init", "require", "set_config"]
+
+_run: Run | None = None
+_config_before: dict[str, Any] = {}
+_locks: dict[Run, Any] = {}
+_resume_files: dict[Run, Path] = {}
+
+
+def active_run() -> Run | None:
+    """The run that ``runfmt.log`` writes to, None before ``init`` and after ``finish``."""
+    return _run
+
+
+def require(what: str) -> Run:
+    """The active run; raises ``NotStarted`` without one."""
+    if _run is None:
+        raise NotStarted(f"{what} before init(): call runfmt.init() first")
+    return _run
+
+
+def set_config(values: Any) -> None:
+    """Set the active run's config, or the next one's defaults."""
+    if _run is not None:
+        _run.config.update(values, allow_val_change=True)
+    else:
+        from runfmt.values import config_mapping
+
+        _config_before.update(config_mapping(values))
+
+
+def init(
+    project: str | None = None,
+    *,
+    entity: str | None = None,
+    config: Any = None,
+    allow_val_change: bool | None = None,
+    sync_tensorboard: bool | None = None,
+    tensorboard: bool | None = None,
+    monitor_gym: bool | None = None,
+    config_exclude_keys: Any = None,
+    config_include_keys: Any = None,
+    force: Any = None,
+    settings: Any = None,
+    anonymous: Any = None,
+    **options: Any,
+) -> Run:
+    """Start a run, or carry one on, and make it the active one.
+
+    Takes what W&B's ``init`` takes (see :func:`runfmt.settings.resolve`), and
+    ``console="off"``, ``durability="fsync"``, ``strict=True``. ``run.json`` and
+    ``config.json`` are durable when this returns (R018).
+
+    Raises ``UsageError`` for a value that cannot be meant, ``TypeError`` for an
+    unknown parameter, ``OSError`` if the folder cannot be written.
+    """
+    asked = resolve(entity=entity, project=project, **options)
+    if (previous := _previous(asked)) is not None:
+        return previous
+    values = _config_values(config, config_exclude_keys, config_include_keys)
+    run = _open(asked, values)
+    _make_active(run, asked)
+    if sync_tensorboard or tensorboard:
+        from runfmt.tensorboard import patch
+
+        patch(run)
+    if monitor_gym:
+        warn("monitor_gym is not there: log the videos with runfmt.Video", 2)
+    return run
+
+
+def _previous(asked: Settings) -> Run | None:
+    """The active run where it is asked for; one that must end is ended."""
+    if _run is None or _run._forked or asked.reinit == "create_new":
+        return None
+    in_notebook = "ipykernel" in sys.modules
+    if asked.reinit == "finish_previous" or (asked.reinit == "default" and in_notebook):
+        _run.finish()
+        return None
+    return _run
+
+
+def _make_active(run: Run, asked: Settings) -> None:
+    global _run
+    lifecycle.begun(run)
+    if asked.reinit != "create_new":
+        _run = run
+    _tell(run, f"{run.name} in {run.directory}")
+
+
+def _config_values(config: Any, exclude: Any, include: Any) -> dict[str, Any]:
+    from runfmt.values import config_mapping
+
+    values = {**_file_defaults(), **_config_before, **({} if config is None else config_mapping(config))}
+    _config_before.clear()
+    if exclude and include:
+        raise UsageError("config_exclude_keys and config_include_keys exclude each other: give one")
+    return {k: v for k, v in values.items() if k not in (exclude or ()) and (not include or k in include)}
+
+
+def _file_defaults() -> dict[str, Any]:
+    from runfmt.values import config_mapping
+
+    return config_mapping("config-defaults.yaml") if Path("config-defaults.yaml").is_file() else {}
+
+
+def _open(asked: Settings, values: dict[str, Any]) -> Run:
+    asked.root.mkdir(parents=True, exist_ok=True)
+    resume_file = _resume_file(asked) if asked.resume == "auto" else None
+    found = _directory(asked, resume_file)
+    carry_on, writer = _is_run(found, asked.writer) and asked.resume is not None, asked.writer
+    lock = _lock(found) if writer == MAIN else None
+    if writer == MAIN and lock is None:
+        writer = own_writer()
+        warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}", 3)
+    document = _document(asked, found, carry_on=carry_on)
+    if writer == MAIN and not carry_on:
+        replace_document(found / CONFIG, {})
+    run = Run(found, document, asked, writer=writer)
+    if lock is not None:
+        _locks[run] = lock
+    if carry_on:
+        run._resume(last_step(run._metrics.path), _stored_config(found))
+    if asked.fork_from:
+        _copy_parent(run, asked)
+    run.config.update(values, allow_val_change=True)
+    run._write_document(RUN, document)
+    if asked.resume_step is not None:
+        run._rewind(asked.resume_step)
+    if resume_file is not None:
+        replace(resume_file, orjson.dumps({"id": run.id}))
+        _resume_files[run] = resume_file
+    run._start("resume" if carry_on else "start")
+    return run
+
+
+def _directory(asked: Settings, resume_file: Path | None) -> Path:
+    """The run's directory, claimed by making it (R015)."""
+    run_id = asked.id
+    if run_id is None and resume_file is not None and resume_file.is_file():
+        run_id = str(read_document(resume_file).get("id", "")) or None
+    if run_id is None:
+        return _claim_new(asked.root)
+    found = asked.root / run_id
+    if asked.resume == "must" and not _is_run(found, asked.writer):
+        raise RunNotFound(f"there is no run {run_id!r} in {asked.root}: give another id, or resume='allow'")
+    if asked.resume == "never" and _is_run(found, asked.writer):
+        raise UsageError(f"run {run_id!r} is there already ({found}): give another id, or resume='allow'")
+    if asked.resume is None:
+        found = _claim(asked, run_id)
+    found.mkdir(exist_ok=True)
+    return found
+
+
+def _claim_new(root: Path) -> Path:
+    while True:
+        found = root / generate_id()
+        try:
+            found.mkdir()
+        except FileExistsError:
+            continue
+        return found
+
+
+def _claim(asked: Settings, run_id: str) -> Path:
+    """The first of ``id``, ``id-2``, .. where nobody has written."""
+    taken = {name.lower() for name in os.listdir(asked.root)}
+    for number in itertools.count(1):
+        name = run_id if number == 1 else f"{run_id}-{number}"
+        found = asked.root / name
+        if name.lower() in taken and _is_run(found, asked.writer):
+            continue
+        if number > 1:
+            warn(f"run {run_id!r} is there already: this one is {name!r}; pass resume='allow' to go on", 4)
+        return found
+    raise AssertionError  # the count does not end
+
+
+def _is_run(found: Path, writer: str) -> bool:
+    if writer == MAIN:
+        return (found / RUN).exists() or (found / METRICS).exists()
+    return (found / stream_name("metrics", writer)).exists()
+
+
+def _lock(found: Path) -> Any:
+    """The lock of the main writer, None if another process has it."""
+    import filelock
+
+    lock = filelock.FileLock(found / PRIVATE_LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return None
+    return lock
+
+
+def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]:
+    """What ``run.json`` says of this run, an earlier process's words kept (R017)."""
+    said = {
+        "project": asked.project,
+        "entity": asked.entity,
+        "name": asked.name or random_name(_count(asked.root)),
+        "notes": asked.notes,
+        "tags": list(asked.tags),
+        "group": asked.group,
+        "job_type": asked.job_type,
+    }
+    opened = {"state": "running", "exit_code": None, "finished_at": None, "environment": capture()}
+    if carry_on or asked.writer != MAIN:
+        there = _stored_document(found)
+        if there:
+            given = {key: getattr(asked, key) for key in ("notes", "group", "job_type") if getattr(asked, key)}
+            given |= {"name": asked.name} if asked.name else {}
+            return {**there, **given, **opened}
+    identity = {"runfmt": 1, "requires": [], "uid": _uuid7(), "id": found.name}
+    return {**identity, **said, "created_at": utc(now()), **opened}
+
+
+def _stored_document(found: Path) -> dict[str, Any]:
+    try:
+        return read_document(found / RUN)
+    except FormatError as error:
+        raise UsageError(f"{error}: runfmt recover {found} makes the run whole again") from None
+
+
+def _stored_config(found: Path) -> dict[str, Any]:
+    return read_document(found / CONFIG)
+
+
+def _count(root: Path) -> int:
+    with os.scandir(root) as entries:
+        return max(1, sum(entry.is_dir() and not entry.name.startswith(".") for entry in entries))
+
+
+def _uuid7() -> str:
+    """A new UUIDv7 (RFC 9562, 5.7): milliseconds, then random bits."""
+    random = int.from_bytes(os.urandom(10), "big")
+    number = int(now() * 1000) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    return str(uuid.UUID(int=number))
+
+
+def _copy_parent(run: Run, asked: Settings) -> None:
+    """Begin with the parent's rows up to a step, and name the parent."""
+    assert asked.fork_from is not None  # noqa: S101  who calls has looked
+    parent_id, step = asked.fork_from
+    parent = asked.root / parent_id
+    if not _is_run(parent, MAIN):
+        raise RunNotFound(f"there is no run {parent_id!r} in {asked.root} to fork from: give another id")
+    with open(parent / METRICS, "rb") as stream:
+        rows = read_history(stream).rows
+    for row in rows:
+        if row["_step"] <= step:
+            run._append(encode(row, normal=True))
+    run._step = step + 1
+    run.config._set(_stored_config(parent), allow=True)
+    run._document["parent"] = {"uid": _stored_document(parent).get("uid"), "id": parent_id, "step": step}
+
+
+def _resume_file(asked: Settings) -> Path:
+    """Where ``resume="auto"`` remembers the id: beside the runs, by project, program, task and rank."""
+    task = os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    what = orjson.dumps([asked.project, *map(os.path.abspath, sys.argv[:1]), *sys.argv[1:], task, asked.rank])
+    return asked.root / f".resume-{hashlib.sha256(what).hexdigest()[:16]}"
+
+
+def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
+    """A run has ended: it is the active one no more, and lets go of its directory."""
+    global _run
+    if _run is run:
+        _run = None
+    if (lock := _locks.pop(run, None)) is not None:
+        lock.release()
+    remembered = _resume_files.pop(run, None)
+    if remembered is not None and exit_code == 0:
+        remembered.unlink(missing_ok=True)
+    if not quiet:
+        _tell(run, f"{run.name} {run.state}; to bring it along: runfmt sync {run.directory.parent}")
+
+
+def in_child() -> None:
+    """In a forked child, which may ``init`` a run of its own."""
+    # The child's copy of a lock must not be released: the parent holds it.
+    _locks.clear()
+    _resume_files.clear()
+
+
+def _tell(run: Run, text: str) -> None:
+    if run._is_main and not environment("SILENT"):
+        sys.stderr.write(f"runfmt: {text}\n")
+
+
+def finish(exit_code: int | None = None, quiet: bool | None = None) -> None:
+    """End the active run; without one it does nothing."""
+    if _run is not None:
+        _run.finish(exit_code, quiet)
+
+
+def log(
+    data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None
+) -> None:
+    """Write one row to the active run, see :meth:`runfmt.Run.log`."""
+    require("log").log(data, step, commit, sync)
