@@ -1,19 +1,19 @@
 """Log machine-learning runs to plain files that nothing can lose.
 
-    import runfmt as wandb
+import runfmt as wandb
 
-    run = wandb.init(project="demo", config={"lr": 0.1})
-    for step in range(100):
-        wandb.log({"loss": 1 / (step + 1)})
-    wandb.finish()
+run = wandb.init(project="demo", config={"lr": 0.1})
+for step in range(100):
+    wandb.log({"loss": 1 / (step + 1)})
+wandb.finish()
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from types import ModuleType
-from typing import Any
+import types
+import typing
 
 from runfmt import session
 from runfmt.errors import (
@@ -29,6 +29,7 @@ from runfmt.errors import (
 from runfmt.run import Run
 from runfmt.session import finish, init, log
 from runfmt.settings import generate_id
+from runfmt.standin import install_as_wandb
 
 __version__ = "0.1.0"
 _LAZY = {
@@ -73,6 +74,7 @@ __all__ = [
     "finish",
     "generate_id",
     "init",
+    "install_as_wandb",
     "join",
     "log",
     "log_artifact",
@@ -98,16 +100,16 @@ join = finish
 class Settings:
     """Accepted in any form; nothing of W&B's settings means anything here."""
 
-    def __init__(self, *_: Any, **values: Any) -> None:
+    def __init__(self, *_: typing.Any, **values: typing.Any) -> None:
         self.__dict__.update(values)
 
 
-def login(*_: Any, **__: Any) -> bool:
+def login(*_: typing.Any, **__: typing.Any) -> bool:
     """Accepted; there is nobody to log in to, and trainers stop logging if this is false."""
     return True
 
 
-def setup(*_: Any, **__: Any) -> None:
+def setup(*_: typing.Any, **__: typing.Any) -> None:
     """Accepted; nothing needs to be set up."""
 
 
@@ -116,7 +118,7 @@ def teardown(exit_code: int | None = None) -> None:
     finish(exit_code)
 
 
-def sweep(*_: Any, **__: Any) -> Any:
+def sweep(*_: typing.Any, **__: typing.Any) -> typing.Any:
     """Raise ``UsageError``: sweeps need a server."""
     raise UsageError("sweep() is not there: start your trials with a loop or with Slurm, one run each")
 
@@ -124,7 +126,7 @@ def sweep(*_: Any, **__: Any) -> Any:
 agent = sweep
 
 
-class _Module(ModuleType):
+class _Module(types.ModuleType):
     """The package, whose ``run``, ``config`` and ``summary`` are the active run's."""
 
     @property
@@ -132,28 +134,28 @@ class _Module(ModuleType):
         return session.active_run()
 
     @property
-    def config(self) -> Any:
+    def config(self) -> typing.Any:
         return session.require("config").config
 
     @config.setter
-    def config(self, values: Any) -> None:
-        if not isinstance(values, ModuleType):  # an import of the submodule
+    def config(self, values: typing.Any) -> None:
+        if not isinstance(values, types.ModuleType):  # an import of the submodule
             session.set_config(values)
 
     @property
-    def summary(self) -> Any:
+    def summary(self) -> typing.Any:
         return session.require("summary").summary
 
     @property
-    def watch(self) -> Any:
+    def watch(self) -> typing.Any:
         return session.require("watch").watch
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: typing.Any) -> None:
         # An import of a submodule of that name must not hide what users know by it.
-        if not (isinstance(value, ModuleType) and name in ("run", "config", "summary", "watch")):
+        if not (isinstance(value, types.ModuleType) and name in ("run", "config", "summary", "watch")):
             super().__setattr__(name, value)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> typing.Any:
         if name in _LAZY:
             return getattr(importlib.import_module(f"runfmt.{_LAZY[name]}"), name)
         if name in _OF_THE_RUN:

@@ -73,7 +73,7 @@ class Config(MutableMapping[str, Any]):
 
     def changed_in_place(self) -> bool:
         """Whether a nested value differs from what was saved last."""
-        return encode_document(self._items) != self._saved
+        return bool(encode_document(self._items) != self._saved)
 
     def as_dict(self) -> dict[str, Any]:
         """The plain dict of all items."""

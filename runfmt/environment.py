@@ -7,7 +7,6 @@ import getpass
 import os
 import platform
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +32,7 @@ def capture() -> dict[str, Any]:
         "argv": _without_secrets(sys.argv),
         "program": sys.argv[0] if sys.argv else "",
         "cwd": os.getcwd(),
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "user": _user(),
         "os": platform.platform(),
         "python": platform.python_version(),

@@ -42,9 +42,9 @@ def _install() -> None:
     atexit.register(_at_exit)
     os.register_at_fork(after_in_child=_in_child)
     _note_exceptions()
-    if threading.current_thread() is threading.main_thread():
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _terminated)
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
 
 
 def _note_exceptions() -> None:

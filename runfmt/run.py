@@ -286,7 +286,9 @@ class Run:
             raise NotStarted(f"{what} after finish(): call runfmt.init() to start a run")
         if what not in self._warned:
             self._warned.add(what)
-            text = f"{what} in a forked child is ignored, the run is its parent's: init() makes one of its own"
+            text = (
+                f"{what} in a forked child is ignored, the run is its parent's: init() makes one of its own"
+            )
             warn(text, stacklevel=3)
         return False
 
@@ -382,7 +384,9 @@ class Run:
 
         return use_artifact(self.directory.parent, artifact_or_name)
 
-    def watch(self, models: Any, criterion: Any = None, log: str | None = "gradients", **options: Any) -> None:
+    def watch(
+        self, models: Any, criterion: Any = None, log: str | None = "gradients", **options: Any
+    ) -> None:
         """Log histograms of a torch model's gradients or parameters with the rows."""
         from runfmt.watch import watch
 

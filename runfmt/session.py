@@ -234,7 +234,9 @@ def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]
     if carry_on or asked.writer != MAIN:
         there = _stored_document(found)
         if there:
-            given = {key: getattr(asked, key) for key in ("notes", "group", "job_type") if getattr(asked, key)}
+            given = {
+                key: getattr(asked, key) for key in ("notes", "group", "job_type") if getattr(asked, key)
+            }
             given |= {"name": asked.name} if asked.name else {}
             return {**there, **given, **opened}
     identity = {"runfmt": 1, "requires": [], "uid": _uuid7(), "id": found.name}

@@ -14,7 +14,16 @@ from typing import Any
 from runfmt.errors import UsageError
 from runfmt.layout import id_problem
 
-__all__ = ["Settings", "checked_tags", "environment", "generate_id", "random_name", "rank", "resolve", "runs_folder"]
+__all__ = [
+    "Settings",
+    "checked_tags",
+    "environment",
+    "generate_id",
+    "random_name",
+    "rank",
+    "resolve",
+    "runs_folder",
+]
 
 MODES = {
     "online": "write",

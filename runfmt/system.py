@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Sampler"]
@@ -73,7 +74,7 @@ def _open_gpus() -> tuple[list[Any], Any]:
 
 def _gpu(nvml: Any, handle: Any) -> dict[str, Any]:
     """Utilisation in percent, memory in bytes, temperature in °C, power in watts: what the card tells."""
-    asked = {
+    asked: dict[str, Callable[[], Any]] = {
         "percent": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
         "memory": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used,
         "temperature": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),

@@ -83,7 +83,7 @@ def _print_json(value: Any) -> None:
 @click.option("--exclude", multiple=True, help="But not these.")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and move nothing.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="So many runs at once."
+    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="So many runs at once."
 )
 @click.option("--verify", is_flag=True, help="Believe nothing that is known: read every byte of both sides.")
 @json_option
@@ -238,9 +238,9 @@ def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
 @click.option("--keys", help="Only these metrics, with commas between.")
 def export(paths: tuple[str, ...], output: Path, runs: bool, keys: str | None) -> None:
     """Write the metrics of one run or of many as one table."""
-    from runfmt_sync import export as exporting
+    from runfmt_sync.export import export as write_table
 
-    exporting.export(paths, output, runs=runs, keys=keys.split(",") if keys else None)
+    write_table(paths, output, runs=runs, keys=keys.split(",") if keys else None)
 
 
 @main.command("validate")

@@ -142,40 +142,32 @@ def scan(
     """
     entries: dict[str, Entry] = {}
     problems: list[Problem] = []
+    look = _Look(f"{folder}{os.sep}", known, durable, at or {})
     for path in DOCUMENTS:
-        if _is_regular(folder / path):
-            entries[path] = _document(folder, path, known.get(path))
+        if (now := look.signature(path)) is not None:
+            entries[path] = look.document(path, now)
     for path in sorted(name for name in os.listdir(folder) if is_stream(name) and not is_private(name)):
-        if path not in without and _is_regular(folder / path):
-            entries[path] = _stream(folder, path, known.get(path), durable, (at or {}).get(path))
-    for path, found in _walk(folder):
-        if problem := _problem(path, found):
+        if path not in without and (now := look.signature(path)) is not None:
+            entries[path] = look.stream(path, now)
+    for path, found in _walk(str(folder)):
+        if problem := _problem(path, found, path in known):
             problems.append(problem)
         elif phase(path) == 0 and path not in without:
-            entries[path] = _file(
-                folder, path, Signature.of(found.stat(follow_symlinks=False)), known.get(path)
-            )
+            entries[path] = look.file(path, Signature.of(found.stat(follow_symlinks=False)))
     return entries, problems
 
 
 def unmovable(folder: Path) -> list[Problem]:
     """What is in a run folder and not part of the run (R006, R007)."""
-    return [problem for path, found in _walk(folder) if (problem := _problem(path, found))]
+    return [problem for path, found in _walk(str(folder)) if (problem := _problem(path, found))]
 
 
-def _problem(path: str, found: os.DirEntry[str]) -> Problem | None:
+def _problem(path: str, found: os.DirEntry[str], is_known: bool = False) -> Problem | None:
     if found.is_symlink():
         return Problem(path, -1, "R006", "a symbolic link is not part of a run, and is not moved")
-    if not _is_movable(path):
+    if not is_known and not _is_movable(path):
         return Problem(path, -1, "R007", "a name that not every system can hold is not moved")
     return None
-
-
-def _is_regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return False
 
 
 def _is_movable(path: str) -> bool:
@@ -186,43 +178,87 @@ def _is_movable(path: str) -> bool:
     return is_safe(path)
 
 
-def _walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _walk(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Regular files and symbolic links below a run, private names left out (R005)."""
-    with os.scandir(folder) as found:
-        for entry in sorted(found, key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
-            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
-                yield prefix + entry.name, entry
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except FileNotFoundError:  # a folder that was removed meanwhile holds nothing
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{prefix}{entry.name}/")
+        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+            yield prefix + entry.name, entry
 
 
-def _document(folder: Path, path: str, known: Known | None) -> Entry:
-    with open(folder / path, "rb") as file:
-        signature = Signature.of(os.fstat(file.fileno()))
-        if known and known.signature == signature:
-            return Entry(path, known.proof.size, known.proof, signature)
-        data = file.read()
-    return Entry(path, len(data), prove_bytes(data), signature, data)
+@dataclass(frozen=True)
+class _Look:
+    """Reads what is not known; ``prefix`` is the folder's path with a separator."""
 
+    prefix: str
+    known: Mapping[str, Known]
+    durable: bool
+    at: Mapping[str, int]
 
-def _stream(folder: Path, path: str, known: Known | None, durable: bool, at: int | None) -> Entry:
-    with open(folder / path, "rb") as file:
-        signature = Signature.of(os.fstat(file.fileno()))
-        if known and not _is_same_stream(known.signature, signature):
-            known = None
-        if known and known.signature == signature and (at is None or at >= known.proof.size):
-            return Entry(path, known.proof.size, known.proof, signature)
-        if durable:
-            os.fdatasync(file.fileno())
-        proof = known.proof if known else None
-        size = committed_size(file, proof.size if proof else 0)
+    def signature(self, path: str) -> Signature | None:
+        """The signature of a regular file, None of anything else."""
         try:
-            proved = prove_stream(file, size if at is None else min(at, size), proof)
-        except Changed:
-            raise Changed(path) from None
+            status = os.lstat(self.prefix + path)
+        except FileNotFoundError:
+            return None
+        return Signature.of(status) if stat.S_ISREG(status.st_mode) else None
+
+    def believed(self, path: str, now: Signature) -> Entry | None:
+        """The entry of a file that has not moved since its proof."""
+        known = self.known.get(path)
+        if known is None or known.signature != now or self.at.get(path, known.proof.size) < known.proof.size:
+            return None
+        return Entry(path, known.proof.size, known.proof, now)
+
+    def document(self, path: str, now: Signature) -> Entry:
+        """A document with its bytes, unless its proof is known."""
+        if believed := self.believed(path, now):
+            return believed
+        with self.open(path) as file:
+            signature, data = Signature.of(os.fstat(file.fileno())), file.read()
+        return Entry(path, len(data), prove_bytes(data), signature, data)
+
+    def stream(self, path: str, now: Signature) -> Entry:
+        """A stream up to its last LF; of a grown one only what is new is read."""
+        if believed := self.believed(path, now):
+            return believed
+        with self.open(path) as file:
+            signature = Signature.of(os.fstat(file.fileno()))
+            known = self.known.get(path)
+            proof = known.proof if known and _is_same_stream(known.signature, signature) else None
+            if self.durable:
+                os.fdatasync(file.fileno())
+            size = committed_size(file, proof.size if proof else 0)
+            try:
+                proved = prove_stream(file, min(self.at.get(path, size), size), proof)
+            except Changed:
+                raise Changed(path) from None
         return Entry(path, size, proved, signature)
+
+    def file(self, path: str, now: Signature) -> Entry:
+        """A file, which must stand still while it is read."""
+        if believed := self.believed(path, now):
+            return believed
+        with self.open(path) as file:
+            signature, proof = Signature.of(os.fstat(file.fileno())), prove_file(file)
+            if Signature.of(os.fstat(file.fileno())) != signature or proof.size != signature.size:
+                raise Changed(path)
+        return Entry(path, proof.size, proof, signature)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file that was there a moment ago."""
+        try:
+            return open(self.prefix + path, "rb")
+        except FileNotFoundError:
+            raise Changed(path) from None
 
 
 def _is_same_stream(before: Signature, now: Signature) -> bool:
@@ -240,17 +276,3 @@ def committed_size(file: BinaryIO, known: int = 0) -> int:
             return start + found + 1
         end = start
     return min(known, end)
-
-
-def _file(folder: Path, path: str, signature: Signature, known: Known | None) -> Entry:
-    if known and known.signature == signature:
-        return Entry(path, known.proof.size, known.proof, signature)
-    try:
-        with open(folder / path, "rb") as file:
-            signature = Signature.of(os.fstat(file.fileno()))
-            proof = prove_file(file)
-            if Signature.of(os.fstat(file.fileno())) != signature or proof.size != signature.size:
-                raise Changed(path)
-    except FileNotFoundError:
-        raise Changed(path) from None
-    return Entry(path, proof.size, proof, signature)

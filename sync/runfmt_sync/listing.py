@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def print_raw(folder: Path, writer: str) -> None:
         raise UsageError(
             f"{folder} has no metrics of a writer {writer!r}; there is: {', '.join(run.writers) or 'none'}"
         )
-    output = click.get_binary_stream("stdout")
+    output = sys.stdout.buffer
     with open(folder / name, "rb") as stream:
         left = committed_size(stream)
         stream.seek(0)

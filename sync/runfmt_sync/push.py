@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from runfmt.documents import read_document, replace, replace_document
 from runfmt.edits import merge_edits
@@ -16,7 +17,7 @@ from runfmt.errors import CommError, FormatError
 from runfmt.layout import EDITS, is_stream
 from runfmt.rows import decode_document
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
-from runfmt_sync.extents import Piece, cut, open_entry
+from runfmt_sync.extents import MAX_EXTENT, Piece, cut, open_entry
 from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Inventory, take_inventory
 from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
@@ -29,7 +30,11 @@ __all__ = ["Outcome", "Progress", "Push", "local_digests", "prefixes_of"]
 
 BATCH = 256
 """Runs that are asked about at once."""
+TOGETHER = 64
+"""Small runs that are sent together."""
 TRIES = 4
+
+_T = TypeVar("_T")
 
 
 def local_digests() -> KnownDigests:
@@ -73,11 +78,14 @@ class Progress:
 
 @dataclass
 class _Work:
-    """A run on its way through a batch."""
+    """A run on its way; ``is_done`` once there is nothing more to do for it."""
 
     outcome: Outcome
-    inventory: Inventory | None = None
+    inventory: Inventory
     have: Have | None = None
+    plan: Plan = field(default_factory=Plan)
+    is_done: bool = False
+    reason: str = "changed again and again while it was synced: sync again"
     changing: set[str] = field(default_factory=set)
     without: set[str] = field(default_factory=set)
     merged: bool = False
@@ -98,7 +106,7 @@ class Push:
         self,
         remote: Remote,
         *,
-        jobs: int = 4,
+        jobs: int = 2,
         believe: bool = True,
         dry_run: bool = False,
         progress: Progress | None = None,
@@ -112,126 +120,81 @@ class Push:
 
     def run(self, folders: Sequence[Path]) -> list[Outcome]:
         """Bring these runs; ``fault`` says afterwards whether the remote gave up."""
-        outcomes: list[Outcome] = []
+        works = [_Work(Outcome(path, path.absolute().name), Inventory(path, "", "", {})) for path in folders]
         with ThreadPoolExecutor(self._jobs) as pool:
-            for start in range(0, len(folders), BATCH):
-                works = list(pool.map(self._look, folders[start : start + BATCH]))
-                while works:
-                    first, works = _first_of_each_uid(works)
-                    outcomes += self._push_batch(first, pool)
-        return outcomes
+            for start in range(0, len(works), BATCH):
+                batch = works[start : start + BATCH]
+                _each(pool, self._look, batch)
+                while batch:
+                    first, batch = _first_of_each_uid(batch)
+                    self._push(first, pool)
+        return [work.outcome for work in works]
 
-    def _push_batch(self, works: list[_Work], pool: ThreadPoolExecutor) -> list[Outcome]:
-        good = [work.inventory for work in works if work.inventory is not None]
-        self._safely(lambda: self._ask(works, good))
-        return list(pool.map(self._finish, works))
-
-    def _ask(self, works: list[_Work], good: list[Inventory]) -> None:
-        found = self.remote.have([Ask.about(inventory) for inventory in good], believe=self._believe)
-        for work in works:
-            work.have = found.get(work.outcome.uid)
-
-    def _safely(self, step: Callable[[], None]) -> None:
-        """Do a step with the remote, unless it has given up."""
-        if self.fault is None:
-            try:
-                step()
-            except CommError as error:
-                self.fault = error
-
-    def _look(self, folder: Path) -> _Work:
-        work = _Work(Outcome(folder, folder.absolute().name))
+    def _push(self, works: list[_Work], pool: ThreadPoolExecutor) -> None:
+        """Ask, plan and send until all is confirmed; what is refused or moved meanwhile goes again."""
         try:
-            work.inventory = self._take_inventory(work)
-        except (FormatError, OSError) as error:
-            _fail(work.outcome, error)
-        return work
+            for attempt in range(TRIES):
+                if attempt:
+                    _each(pool, self._look, works)
+                works = [work for work in works if not work.is_done]
+                if works:
+                    self._ask(works)
+                    _each(pool, self._make_plan, works)
+                    _each(pool, self._send, _groups(works))
+        except CommError as error:
+            self.fault = self.fault or error
+        for work in works:
+            if not work.is_done and self.fault is None:
+                self._fail(work, work.reason)
 
-    def _take_inventory(self, work: _Work) -> Inventory:
-        """Look until everything stands still; what is replaced again and again is left out."""
+    def _ask(self, works: list[_Work]) -> None:
+        found = self._have(works)
+        for work in works:
+            work.have = found.get(work.inventory.uid)
+
+    def _have(self, works: list[_Work]) -> dict[str, Have]:
+        return self.remote.have([Ask.about(work.inventory) for work in works], believe=self._believe)
+
+    def _look(self, work: _Work) -> None:
+        """Take the inventory when everything stands still."""
         while True:
             try:
-                found = take_inventory(
+                work.inventory = take_inventory(
                     work.outcome.folder, self._digests, believe=self._believe, without=work.without
                 )
+                break
             except Changed as error:
                 work.note_change(error)
-                continue
-            work.outcome.uid, work.outcome.id = found.uid, found.id
-            work.outcome.notes = [str(problem) for problem in found.problems]
-            return found
+            except (FormatError, OSError) as error:
+                self._fail(work, error)
+                return
+        work.outcome.uid, work.outcome.id = work.inventory.uid, work.inventory.id
+        work.outcome.notes = [str(problem) for problem in work.inventory.problems]
 
-    def _finish(self, work: _Work) -> Outcome:
-        inventory = work.inventory
-        if inventory is not None:
-            self._safely(lambda: self._push_until_confirmed(work, inventory))
-        self._progress.done(work.outcome)
-        return work.outcome
-
-    def _push_until_confirmed(self, work: _Work, inventory: Inventory) -> None:
-        reason = f"changed {TRIES} times while it was synced: sync again"
+    def _make_plan(self, work: _Work) -> None:
         try:
-            for _ in range(TRIES):
-                try:
-                    if self._push_once(work, inventory):
-                        return
-                except Changed as error:
-                    work.note_change(error)
-                except Refused as error:
-                    if not error.again:
-                        raise
-                    reason = str(error)
-                inventory = self._take_inventory(work)
-                work.have = self._have(inventory)
+            work.plan = make_plan(work.inventory, work.have, prefixes_of(work.inventory, work.have))
+            if work.plan.merges_edits and not work.merged and not self._dry_run:
+                work.merged = True
+                self._merge_edits(work.inventory)
+                work.plan = Plan()  # made again when the merged edits are seen
+        except Changed as error:
+            work.note_change(error)
+            work.plan = Plan()
         except (Refused, FormatError, OSError) as error:
-            reason = str(error)
-        _fail(work.outcome, reason)
-
-    def _have(self, inventory: Inventory) -> Have | None:
-        return self.remote.have([Ask.about(inventory)], believe=self._believe).get(inventory.uid)
-
-    def _push_once(self, work: _Work, inventory: Inventory) -> bool:
-        """Send what the plan says; False if it has to be looked at again."""
-        have, outcome = work.have, work.outcome
-        plan = make_plan(inventory, have, prefixes_of(inventory, have))
-        if plan.problems:
-            _fail(outcome, *plan.problems)
-            return True
-        if self._dry_run:
-            outcome.status, outcome.size = "planned", plan.size
-            outcome.extents = len(plan.spans)
-            return True
-        if plan.merges_edits and not work.merged:
-            work.merged = True
-            return self._merge_edits(inventory)
+            self._fail(work, error)
+            return
+        if work.plan.problems:
+            self._fail(work, *work.plan.problems)
+        elif self._dry_run:
+            work.outcome.size, work.outcome.extents = work.plan.size, len(work.plan.spans)
+            self._done(work, "planned")
+        elif not work.plan.spans:
+            self._confirm(work, work.have)
+        self._progress.planned(work.plan.size)
         fault_point("push.planned")
-        if plan.spans:
-            self._progress.planned(plan.size)
-            self.remote.apply(self._pieces(inventory, plan, outcome))
-            fault_point("push.applied")
-            have = self._have(inventory)
-        if not is_confirmed(inventory, have):
-            return False
-        fault_point("push.confirmed")
-        self._receipts.record(inventory)
-        outcome.files, outcome.proved = len(inventory.entries), inventory.size
-        outcome.status = "failed" if outcome.problems else "synced" if outcome.extents else "unchanged"
-        return True
 
-    def _pieces(self, inventory: Inventory, plan: Plan, outcome: Outcome) -> Iterator[Piece]:
-        for span in plan.spans:
-            try:
-                with open_entry(inventory.folder, inventory.entries[span.path]) as file:
-                    for extent, body in cut(inventory.uid, span, file):
-                        fault_point("push.extent")
-                        yield extent, body
-                        outcome.extents += 1
-                        outcome.size += extent.length
-                        self._progress.moved(extent.length)
-            except Changed:
-                raise Changed(span.path) from None
-
-    def _merge_edits(self, inventory: Inventory) -> bool:
+    def _merge_edits(self, inventory: Inventory) -> None:
         """Lay both sides' edits together here; the rest of the way they go as any document (R096)."""
         with self.remote.read(inventory.uid, EDITS) as file:
             data = file.read()
@@ -243,12 +206,80 @@ class Push:
         elif merged != ours:
             replace_document(path, merged)
         fault_point("push.merged")
-        return False
+
+    def _send(self, works: list[_Work]) -> None:
+        """Send the plans of some runs together, and have what arrived confirmed."""
+        if self.fault is not None:
+            return
+        refused = self.remote.apply(piece for work in works for piece in self._pieces(work))
+        fault_point("push.applied")
+        for work in works:
+            if error := refused.get(work.inventory.uid):
+                work.reason = str(error)
+                if not error.again:
+                    self._fail(work, error)
+        sent = [work for work in works if not work.is_done]
+        found = self._have(sent)
+        for work in sent:
+            self._confirm(work, found.get(work.inventory.uid))
+
+    def _pieces(self, work: _Work) -> Iterator[Piece]:
+        """The pieces of a run; they end early, before ``run.json``, if the run cannot be read on."""
+        path = ""
+        try:
+            for span in work.plan.spans:
+                path = span.path
+                with open_entry(work.inventory.folder, work.inventory.entries[path]) as file:
+                    for extent, body in cut(work.inventory.uid, span, file):
+                        fault_point("push.extent")
+                        yield extent, body
+                        work.outcome.extents += 1
+                        work.outcome.size += extent.length
+                        self._progress.moved(extent.length)
+        except Changed:
+            work.note_change(Changed(path))
+        except OSError as error:
+            self._fail(work, error)
+
+    def _confirm(self, work: _Work, have: Have | None) -> None:
+        """Keep a receipt if the remote has proved that it holds everything."""
+        if not is_confirmed(work.inventory, have):
+            return
+        fault_point("push.confirmed")
+        self._receipts.record(work.inventory)
+        work.outcome.files, work.outcome.proved = len(work.inventory.entries), work.inventory.size
+        left_out = bool(work.outcome.problems)
+        self._done(work, "failed" if left_out else "synced" if work.outcome.extents else "unchanged")
+
+    def _done(self, work: _Work, status: str) -> None:
+        work.outcome.status, work.is_done = status, True
+        self._progress.done(work.outcome)
+
+    def _fail(self, work: _Work, *problems: object) -> None:
+        work.outcome.problems += map(str, problems)
+        self._done(work, "failed")
 
 
-def _fail(outcome: Outcome, *problems: object) -> None:
-    outcome.problems += map(str, problems)
-    outcome.status = "failed"
+def _each(pool: ThreadPoolExecutor, step: Callable[[_T], None], items: Iterable[_T]) -> None:
+    """Do a step for each, several at once."""
+    for _ in pool.map(step, items):
+        pass
+
+
+def _groups(works: list[_Work]) -> Iterator[list[_Work]]:
+    """Small runs travel together, a large one alone."""
+    group: list[_Work] = []
+    size = 0
+    for work in works:
+        if work.is_done or not work.plan.spans:
+            continue
+        if group and (size + work.plan.size > MAX_EXTENT or len(group) == TOGETHER):
+            yield group
+            group, size = [], 0
+        group.append(work)
+        size += work.plan.size
+    if group:
+        yield group
 
 
 def prefixes_of(inventory: Inventory, have: Have | None) -> dict[str, Proof]:
@@ -272,7 +303,7 @@ def _first_of_each_uid(works: Iterable[_Work]) -> tuple[list[_Work], list[_Work]
     first: list[_Work] = []
     later: list[_Work] = []
     for work in works:
-        again = work.outcome.uid in seen and work.inventory is not None
-        (later if again else first).append(work)
-        seen.add(work.outcome.uid)
+        if not work.is_done:
+            (later if work.inventory.uid in seen else first).append(work)
+            seen.add(work.inventory.uid)
     return first, later

@@ -16,6 +16,7 @@ from runfmt.errors import UsageError
 from runfmt.reading import StoredRun
 from runfmt_sync.extents import Piece
 from runfmt_sync.plan import Ask, Have
+from runfmt_sync.store import Refused
 
 __all__ = ["GROUP", "Remote", "open_remote"]
 
@@ -23,7 +24,7 @@ GROUP = "runfmt.remotes"
 
 
 class Remote(Protocol):
-    """A mirror. Raises ``CommError`` if it cannot go on, ``Refused`` for one run."""
+    """A mirror. Raises ``CommError`` if it cannot go on."""
 
     url: str
     store_id: str
@@ -32,8 +33,11 @@ class Remote(Protocol):
     def have(self, asks: Iterable[Ask], *, believe: bool = True) -> dict[str, Have]:
         """What is there of runs, of those that are not the same; unless ``believe``, read every byte."""
 
-    def apply(self, pieces: Iterable[Piece]) -> None:
-        """Take extents, sorted by run and in the order of committing; all is durable when this returns."""
+    def apply(self, pieces: Iterable[Piece]) -> dict[str, Refused]:
+        """Take extents, sorted by run and in the order of committing; gives the runs that were refused.
+
+        All is durable when this returns. Bytes are read as they are asked for.
+        """
 
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
         """The bytes of a file of a run, from an offset."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,17 +16,6 @@ from runfmt_sync.state import state_folder
 from runfmt_sync.store import Refused, Store
 
 __all__ = ["DirectoryRemote"]
-
-ONE_FILE = {
-    errno.EACCES,
-    errno.EFBIG,
-    errno.EINVAL,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-}
-"""What is refused of one file while others may be fine: FAT has no files of 4 GiB, and few signs in names."""
 
 
 class DirectoryRemote:
@@ -50,10 +37,10 @@ class DirectoryRemote:
         with self._faults():
             return self.store.have(asks, self._digests, believe=believe)
 
-    def apply(self, pieces: Iterable[Piece]) -> None:
+    def apply(self, pieces: Iterable[Piece]) -> dict[str, Refused]:
         """Write extents to the directory."""
         with self._faults():
-            self.store.apply(_guarded(pieces))
+            return self.store.apply(pieces)
 
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
         """A file in the directory."""
@@ -70,37 +57,9 @@ class DirectoryRemote:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Say of what the disk refuses whether it is one run's or the remote's."""
+        """What the disk refuses is the remote's fault."""
         try:
             yield
-        except _Source as source:
-            raise source.error from None
         except OSError as error:
-            where = error.filename or self.url
-            what = f"{error.strerror or error} ({os.fsdecode(where)})"
-            if error.errno in ONE_FILE:
-                raise Refused(f"the remote cannot take it: {what}") from error
-            raise CommError(
-                f"the remote {self.url} gave up: {what}: make room or mend it, and sync again"
-            ) from error
-
-
-class _Source(Exception):
-    """An error of this side's disk, which is not the remote's fault."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _guarded(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The pieces, with errors in reading them told apart from those in writing."""
-    iterator = iter(pieces)
-    while True:
-        try:
-            piece = next(iterator)
-        except StopIteration:
-            return
-        except OSError as error:
-            raise _Source(error) from error
-        yield piece
+            what = f"{error.strerror or error} ({error.filename or self.url})"
+            raise CommError(f"the remote {self.url} gave up: {what}; mend it, then sync again") from error
