@@ -30,7 +30,7 @@ def main():
     """Start the training twice and count what is on disk."""
     for attempt in ("first", "second"):
         code = subprocess.run([sys.executable, __file__, "train"], check=False).returncode
-        steps = list(runfmt.read_metrics(runfmt.runs_folder() / "resume-demo").index)
+        steps = list(runfmt.read_metrics(runfmt.runs_folder() / "resume-demo")["_step"])
         print(f"{attempt} process: exit {code}, {len(steps)} rows, last step {steps[-1]}")
     assert steps == list(range(STEPS))
     print("every row is there, once")

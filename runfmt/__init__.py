@@ -10,6 +10,7 @@ wandb.finish()
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import types
@@ -26,9 +27,10 @@ from runfmt.errors import (
     RunNotFound,
     UsageError,
 )
+from runfmt.reading import StoredRun, find_runs
 from runfmt.run import Run
 from runfmt.session import finish, init, log
-from runfmt.settings import generate_id
+from runfmt.settings import generate_id, runs_folder
 from runfmt.standin import install_as_wandb
 
 __version__ = "0.1.0"
@@ -38,7 +40,6 @@ _LAZY = {
     "Artifact": "artifacts",
     "AlertLevel": "alerts",
     "plot_table": "plot",
-    "Api": "api",
     "read_metrics": "frames",
     "read_runs": "frames",
 }
@@ -64,6 +65,7 @@ __all__ = [
     "Run",
     "RunNotFound",
     "Settings",
+    "StoredRun",
     "Table",
     "UsageError",
     "Video",
@@ -71,6 +73,7 @@ __all__ = [
     "alert",
     "config",
     "define_metric",
+    "find_runs",
     "finish",
     "generate_id",
     "init",
@@ -83,7 +86,10 @@ __all__ = [
     "login",
     "mark_preempting",
     "plot_table",
+    "read_metrics",
+    "read_runs",
     "run",
+    "runs_folder",
     "save",
     "setup",
     "summary",
@@ -91,10 +97,22 @@ __all__ = [
     "teardown",
     "unwatch",
     "use_artifact",
+    "util",
     "watch",
 ]
 
 join = finish
+util = types.SimpleNamespace(generate_id=generate_id)
+
+
+def _of_the_run(name: str) -> typing.Any:
+    """A method of whatever run is active when it is called."""
+
+    @functools.wraps(getattr(Run, name))
+    def method(*arguments: typing.Any, **options: typing.Any) -> typing.Any:
+        return getattr(session.require(name), name)(*arguments, **options)
+
+    return method
 
 
 class Settings:
@@ -148,7 +166,7 @@ class _Module(types.ModuleType):
 
     @property
     def watch(self) -> typing.Any:
-        return session.require("watch").watch
+        return _of_the_run("watch")
 
     def __setattr__(self, name: str, value: typing.Any) -> None:
         # An import of a submodule of that name must not hide what users know by it.
@@ -159,7 +177,7 @@ class _Module(types.ModuleType):
         if name in _LAZY:
             return getattr(importlib.import_module(f"runfmt.{_LAZY[name]}"), name)
         if name in _OF_THE_RUN:
-            return getattr(session.require(name), name)
+            return _of_the_run(name)
         if name == "plot":
             return importlib.import_module("runfmt.plot")
         raise AttributeError(f"module 'runfmt' has no attribute {name!r}")

@@ -30,7 +30,7 @@ from filelock import FileLock
 from runfmt.documents import read_document, replace, replace_document
 from runfmt.edits import merge_edits
 from runfmt.errors import Error, FormatError
-from runfmt.layout import EDITS, RUN, id_problem, is_safe, is_stream, is_uid, phase
+from runfmt.layout import EDITS, PRIVATE_LOCK, RUN, id_problem, is_safe, is_stream, is_uid, phase
 from runfmt.reading import StoredRun, find_runs
 from runfmt.rows import decode_document
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_file
@@ -200,7 +200,7 @@ class Store:
         """One pusher at a time a run; runs share 256 lock files, so that they stay few."""
         folder = self.root / PRIVATE / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{uid[-2:]}.lock"):
+        with FileLock(folder / f"{uid[-2:]}{PRIVATE_LOCK}"):
             yield
 
     def _publish(self, uid: str, barrier: _Barrier) -> None:
@@ -366,6 +366,9 @@ class _Application:
         data = b"".join(body)
         _check_digest(extent, data)
         path = self.folder / EDITS
+        if not path.exists():
+            replace(path, data)
+            return
         try:
             theirs, ours = decode_document(data), read_document(path)
         except FormatError as error:

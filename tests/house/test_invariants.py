@@ -185,7 +185,7 @@ def error_classes() -> list[type[Exception]]:
 
 def test_errors_cross_processes():
     for kind in error_classes():
-        parameters = inspect.signature(kind).parameters.values()
+        _, *parameters = inspect.signature(kind.__init__).parameters.values()
         needed = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
         error = kind(*(f"text {index}" for index in range(max(len(needed), 1))))
         again = pickle.loads(pickle.dumps(error))

@@ -1,0 +1,236 @@
+"""What a trainer does with a run, and what lies on disk then."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import runfmt
+from runfmt.reading import StoredRun
+
+
+@pytest.fixture
+def start(tmp_path):
+    def start(**options):
+        return runfmt.init(project="p", dir=tmp_path / "runs", **options)
+
+    yield start
+    if runfmt.run is not None:
+        runfmt.finish()
+
+
+def rows_of(run):
+    return [
+        {key: value for key, value in row.items() if key != "_timestamp"}
+        for row in StoredRun(run.directory).history().rows
+    ]
+
+
+def test_steps_follow_wandb(start):
+    run = start()
+    runfmt.log({"a": 1})
+    assert run.step == 1
+    runfmt.log({"a": 3}, step=3)
+    assert run.step == 3
+    runfmt.log({"b": 4})
+    runfmt.log({"a": 5}, commit=False)
+    runfmt.log({"b": 6})
+    runfmt.log({"late": 1}, step=0)
+    assert run.step == 5
+    assert rows_of(run) == [
+        {"_step": 0, "a": 1, "late": 1},
+        {"_step": 3, "a": 3, "b": 4},
+        {"_step": 4, "a": 5, "b": 6},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("summary", "goal", "shown"),
+    [
+        (None, None, 3),
+        ("min,max", None, {"min": 1, "max": 8}),
+        ("mean", None, {"mean": 4}),
+        ("best", "maximize", {"best": 8}),
+        ("first", None, {"first": 1}),
+        ("none", None, None),
+    ],
+)
+def test_summary_is_what_define_metric_says(start, summary, goal, shown):
+    run = start()
+    runfmt.log({"val": 1})
+    runfmt.define_metric("val", summary=summary, goal=goal)
+    runfmt.log({"val": 8})
+    runfmt.log({"val": 3})
+    assert (run.summary.get("val") if shown is None else dict(run.summary)["val"]) == shown
+    run.finish()
+    stored = StoredRun(run.directory)
+    assert stored.summary.get("val") == shown
+    assert json.loads((run.directory / "summary.json").read_bytes()).get("val") == shown
+
+
+def test_step_metric_fills_rows_that_lack_it(start):
+    run = start()
+    runfmt.log({"epoch": 2})
+    runfmt.define_metric("loss", step_metric="epoch")
+    runfmt.log({"loss": 0.5})
+    runfmt.log({"loss": 0.4, "epoch": 3})
+    runfmt.log({"loss": 0.3})
+    assert [row.get("epoch") for row in rows_of(run)] == [2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("data", [[1], {1: 2}, {"_gap": 1}, {"x": object()}, {"x": "y" * 20_000_000}])
+def test_refused_rows_leave_nothing(start, data):
+    run = start()
+    with pytest.raises((TypeError, runfmt.UsageError)):
+        runfmt.log(data)
+    assert (run.directory / "metrics.jsonl").read_bytes() == b""
+
+
+def test_config_is_on_disk_and_guards_itself(start):
+    run = start(config={"lr": 0.1})
+    assert json.loads((run.directory / "config.json").read_bytes()) == {"lr": 0.1}
+    with pytest.raises(runfmt.ConfigError):
+        runfmt.config.update({"lr": 0.2, "new": 1})
+    assert dict(runfmt.config) == {"lr": 0.1}
+    runfmt.config = {"lr": 0.2}
+    assert json.loads((run.directory / "config.json").read_bytes()) == {"lr": 0.2}
+
+
+def test_resume_goes_on_after_the_last_step(start):
+    start(id="one", config={"lr": 1})
+    runfmt.define_metric("v", summary="min")
+    runfmt.log({"v": 1})
+    runfmt.finish(exit_code=1)
+    run = start(id="one", resume="must")
+    assert (run.step, run.resumed, run.config["lr"]) == (1, True, 1)
+    runfmt.log({"v": 5})
+    run.finish()
+    assert StoredRun(run.directory).summary == {"v": {"min": 1}}
+    assert StoredRun(run.directory).state() == "finished"
+
+
+def test_rewind_supersedes_later_rows(start):
+    start(id="one")
+    for value in range(5):
+        runfmt.log({"v": value})
+    runfmt.finish()
+    run = start(resume_from="one?_step=2")
+    runfmt.log({"v": 30})
+    assert [row["v"] for row in rows_of(run)] == [0, 1, 2, 30]
+
+
+def test_fork_begins_with_the_parents_rows(start):
+    start(id="one", config={"lr": 1})
+    for value in range(5):
+        runfmt.log({"v": value})
+    runfmt.finish()
+    run = start(fork_from="one?_step=1")
+    runfmt.log({"v": 9})
+    assert [row["v"] for row in rows_of(run)] == [0, 1, 9]
+    assert StoredRun(run.directory).document["parent"]["id"] == "one"
+
+
+def test_taken_id_becomes_another_run(start):
+    start(id="one").finish()
+    with pytest.warns(RuntimeWarning, match="resume='allow'"):
+        assert start(id="one").id == "one-2"
+
+
+def test_log_before_init_and_after_finish_says_what_to_do(start):
+    with pytest.raises(runfmt.NotStarted, match="init"):
+        runfmt.log({"a": 1})
+    run = start()
+    run.finish()
+    with pytest.raises(runfmt.NotStarted, match="init"):
+        run.log({"a": 1})
+
+
+def test_ranks_write_their_own_streams(start, monkeypatch):
+    start(id="one")
+    runfmt.log({"v": 0})
+    runfmt.finish()
+    monkeypatch.setenv("RANK", "3")
+    start(id="one", resume="allow")
+    runfmt.log({"v": math.inf})
+    run = runfmt.run
+    run.finish()
+    stored = StoredRun(run.directory)
+    assert list(stored.writers) == ["main", "rank3"]
+    assert [row["v"] for row in stored.history("rank3").rows] == [math.inf]
+
+
+def script(tmp_path, text):
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import os, runfmt, signal, sys\nrun = runfmt.init(project='p', id='one')\n" + textwrap.dedent(text)
+    )
+    done = subprocess.run(
+        [sys.executable, program], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    return StoredRun(tmp_path / "runs" / "one"), done
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "code"),
+    [
+        ("", "finished", 0),
+        ("raise ValueError", "failed", 1),
+        ("raise KeyboardInterrupt", "failed", 255),
+        ("sys.exit(3)", "failed", 3),
+        ("os.kill(os.getpid(), signal.SIGTERM)", "killed", 143),
+        ("run.mark_preempting(); os.kill(os.getpid(), signal.SIGTERM)", "preempted", 143),
+    ],
+)
+def test_end_of_the_process_is_the_state_of_the_run(tmp_path, end, state, code):
+    stored, done = script(tmp_path, f"print('said')\nrunfmt.log({{'v': 1}})\n{end}")
+    assert (stored.state(), stored.document["exit_code"]) == (state, code)
+    assert "said" in (stored.path / "console.log").read_text()
+    assert len(stored.history().rows) == 1
+    assert stored.problems == []
+    if state in ("killed", "preempted"):
+        assert done.returncode == -signal.SIGTERM
+
+
+def test_forked_child_leaves_the_parents_run_alone(tmp_path):
+    stored, done = script(
+        tmp_path,
+        """
+        runfmt.log({"v": 1})
+        child = os.fork()
+        if child == 0:
+            run.log({"v": 2})
+            run.finish()
+            sys.exit(0)
+        os.waitpid(child, 0)
+        runfmt.log({"v": 3})
+        """,
+    )
+    assert "forked child" in done.stderr
+    assert [row["v"] for row in stored.history().rows] == [1, 3]
+    assert stored.state() == "finished"
+
+
+def test_two_writers_of_a_stream_lose_nothing(start):
+    run = start()
+    runfmt.log({"v": 0})
+    with open(run.directory / "metrics.jsonl", "ab") as other:
+        other.write(b'{"_step":7,"_timestamp":1.0,"v":7}\n')
+    run.save()
+    with pytest.warns(RuntimeWarning, match="another process writes"):
+        runfmt.log({"v": 1})
+    stored = StoredRun(run.directory)
+    found = [row["v"] for writer in stored.writers for row in stored.history(writer).rows]
+    assert sorted(found) == [0, 1, 7]
+
+
+def test_stand_in_answers_as_wandb():
+    code = (
+        "import runfmt; runfmt.install_as_wandb(); import wandb, importlib.metadata as m;"
+        "import wandb.sdk.wandb_run; assert wandb.Image is runfmt.Image and m.version('wandb')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ}, timeout=60)
