@@ -144,6 +144,27 @@ def sweep(*_: typing.Any, **__: typing.Any) -> typing.Any:
 agent = sweep
 
 
+class _NotYet:
+    """``config`` or ``summary`` before ``init``: may be looked at, not into."""
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    def __getattr__(self, key: str) -> typing.Any:
+        if key.startswith("__"):
+            raise AttributeError(key)
+        return session.require(self._name)
+
+    def __getitem__(self, key: str) -> typing.Any:
+        return session.require(self._name)
+
+    def __setitem__(self, key: str, value: typing.Any) -> None:
+        session.require(self._name)
+
+    def __setattr__(self, key: str, value: typing.Any) -> None:
+        session.require(self._name)
+
+
 class _Module(types.ModuleType):
     """The package, whose ``run``, ``config`` and ``summary`` are the active run's."""
 
@@ -153,7 +174,7 @@ class _Module(types.ModuleType):
 
     @property
     def config(self) -> typing.Any:
-        return session.require("config").config
+        return self.run.config if self.run else _NotYet("config")
 
     @config.setter
     def config(self, values: typing.Any) -> None:
@@ -162,7 +183,7 @@ class _Module(types.ModuleType):
 
     @property
     def summary(self) -> typing.Any:
-        return session.require("summary").summary
+        return self.run.summary if self.run else _NotYet("summary")
 
     @property
     def watch(self) -> typing.Any:

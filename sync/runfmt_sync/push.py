@@ -267,10 +267,10 @@ def _each(pool: ThreadPoolExecutor, step: Callable[[_T], None], items: Iterable[
 
 
 def _groups(works: list[_Work]) -> Iterator[list[_Work]]:
-    """Small runs travel together, a large one alone."""
+    """Small runs travel together, a large one alone; in the order in which a store locks them."""
     group: list[_Work] = []
     size = 0
-    for work in works:
+    for work in sorted(works, key=lambda work: work.inventory.uid[-2:]):
         if work.is_done or not work.plan.spans:
             continue
         if group and (size + work.plan.size > MAX_EXTENT or len(group) == TOGETHER):

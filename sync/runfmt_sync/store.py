@@ -20,7 +20,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -74,7 +74,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        with self._lock("store"):
+        with self.lock("store"):
             self.id = _store_id(root)
         self._folders: dict[str, Path] = {}
         self._refusals: dict[str, str] = {}
@@ -168,46 +168,24 @@ class Store:
     def apply(self, pieces: Iterable[Piece]) -> dict[str, Refused]:
         """Apply extents, sorted by run and in the order of committing; gives the runs that were refused.
 
-        All is durable when this returns. New runs share one barrier, and appear after it.
+        All is durable when this returns. New runs share a barrier, and appear after it.
         """
         refused: dict[str, Refused] = {}
-        barrier, incoming = _Barrier(), []
-        for uid, group in groupby(pieces, key=lambda piece: piece[0].uid):
-            try:
-                if not is_uid(uid):
-                    raise Refused(f"{uid!r} is no uid [R010]")
-                with self._lock(uid):
-                    if _Application(self, uid, barrier).apply(group):
-                        incoming.append(uid)
-            except Refused as error:
-                refused[uid] = error
-            except OSError as error:
-                refused[uid] = _refusal(error)
-        barrier.wait()
-        for uid in incoming:
-            try:
-                with self._lock(uid):
-                    self._publish(uid, barrier)
-            except Refused as error:
-                refused[uid] = error
-            except OSError as error:
-                refused[uid] = _refusal(error)
-        barrier.wait()
+        with _Batch(self, refused) as batch:
+            for uid, group in groupby(pieces, key=lambda piece: piece[0].uid):
+                batch.apply(uid, group)
+            batch.finish()
         return refused
 
-    @contextmanager
-    def _lock(self, uid: str) -> Iterator[None]:
-        """One pusher at a time a run; runs share 256 lock files, so that they stay few."""
+    def lock(self, name: str) -> FileLock:
+        """A lock among all who write to the store; runs share 256 of them, so that they stay few."""
         folder = self.root / PRIVATE / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{uid[-2:]}{PRIVATE_LOCK}"):
-            yield
+        return FileLock(folder / f"{name}{PRIVATE_LOCK}")
 
-    def _publish(self, uid: str, barrier: _Barrier) -> None:
+    def publish(self, uid: str, barrier: _Barrier) -> None:
         """Let an incoming run appear, by one rename."""
         incoming = self.root / INCOMING / uid
-        if not (incoming / RUN).exists():
-            raise Refused("another sync brought the run at the same time", again=True)
         document = read_document(incoming / RUN)
         if document.get("uid") != uid:
             raise Refused(f"{RUN} is of another run than {uid} [R016]")
@@ -250,6 +228,60 @@ def _refusal(error: OSError) -> Refused:
     return Refused(f"the remote cannot take it: {error.strerror} ({error.filename})")
 
 
+class _Batch:
+    """Runs that are applied together; their locks are held until they have appeared.
+
+    Locks are taken in one order, and given back before it would be broken, so that
+    two batches never wait for each other.
+    """
+
+    def __init__(self, store: Store, refused: dict[str, Refused]) -> None:
+        self._store, self._refused = store, refused
+        self._barrier = _Barrier()
+        self._incoming: list[str] = []
+        self._locks = ExitStack()
+        self._last = ""
+
+    def __enter__(self) -> _Batch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._locks.close()
+
+    def apply(self, uid: str, pieces: Iterable[Piece]) -> None:
+        """Apply the extents of one run."""
+        with self._refusals(uid):
+            if not is_uid(uid):
+                raise Refused(f"{uid!r} is no uid [R010]")
+            name = uid[-2:]
+            if name < self._last:
+                self.finish()
+            if name != self._last:
+                self._locks.enter_context(self._store.lock(name))
+                self._last = name
+            if _Application(self._store, uid, self._barrier).apply(pieces):
+                self._incoming.append(uid)
+
+    def finish(self) -> None:
+        """Make all durable, let new runs appear, and let others at the runs."""
+        self._barrier.wait()
+        for uid in self._incoming:
+            with self._refusals(uid):
+                self._store.publish(uid, self._barrier)
+        self._barrier.wait()
+        self._locks.close()
+        self._incoming, self._last = [], ""
+
+    @contextmanager
+    def _refusals(self, uid: str) -> Iterator[None]:
+        try:
+            yield
+        except Refused as error:
+            self._refused[uid] = error
+        except OSError as error:
+            self._refused[uid] = _refusal(error)
+
+
 class _Barrier:
     """What has to become durable together."""
 
@@ -289,6 +321,7 @@ class _Application:
     def apply(self, pieces: Iterable[Piece]) -> bool:
         """Apply them in their order; gives whether the run is new and now whole."""
         reached = 0
+        is_old = self.folder.exists()
         self._make(self.folder)
         for extent, body in pieces:
             _check(extent)
@@ -306,7 +339,12 @@ class _Application:
             self._barrier.wait()
             with suppress(OSError):  # pieces of other files may be there
                 self._parts.rmdir()
-        return not self.visible and reached == phase(RUN)
+        if self.visible or reached != phase(RUN):
+            return False
+        if is_old:  # a sync that was killed may have left bytes that are not durable yet
+            for path in self.folder.rglob("*"):
+                self._wrote(path)
+        return True
 
     def _make(self, folder: Path) -> None:
         """Make a folder of the run, through no symbolic link (R006)."""

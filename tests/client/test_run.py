@@ -142,8 +142,9 @@ def test_taken_id_becomes_another_run(start):
 
 
 def test_log_before_init_and_after_finish_says_what_to_do(start):
-    with pytest.raises(runfmt.NotStarted, match="init"):
-        runfmt.log({"a": 1})
+    for use in (lambda: runfmt.log({"a": 1}), lambda: runfmt.config.lr, lambda: runfmt.summary["a"]):
+        with pytest.raises(runfmt.NotStarted, match="init"):
+            use()
     run = start()
     run.finish()
     with pytest.raises(runfmt.NotStarted, match="init"):
