@@ -30,7 +30,7 @@ from filelock import FileLock
 from runfmt.documents import read_document, replace, replace_document
 from runfmt.edits import merge_edits
 from runfmt.errors import Error, FormatError
-from runfmt.layout import EDITS, RUN, id_problem, is_safe, is_stream, is_uid, phase
+from runfmt.layout import EDITS, PRIVATE_LOCK, RUN, id_problem, is_safe, is_stream, is_uid, phase
 from runfmt.reading import StoredRun, find_runs
 from runfmt.rows import decode_document
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_file
