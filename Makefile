@@ -68,7 +68,6 @@ demo: $(INSTALLED) ## train on Fashion-MNIST, sync to a folder, read the metrics
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py
-	$(BIN)/python benchmarks/read_metrics.py
 
 clean: ## remove what was made, but not runs
 	rm -rf .venv .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -88,6 +88,7 @@ __all__ = [
     "plot_table",
     "read_metrics",
     "read_runs",
+    "require",
     "run",
     "runs_folder",
     "save",
@@ -95,6 +96,8 @@ __all__ = [
     "summary",
     "sweep",
     "teardown",
+    "termlog",
+    "termwarn",
     "unwatch",
     "use_artifact",
     "util",
@@ -129,6 +132,18 @@ def login(*_: typing.Any, **__: typing.Any) -> bool:
 
 def setup(*_: typing.Any, **__: typing.Any) -> None:
     """Accepted; nothing needs to be set up."""
+
+
+def require(*_: typing.Any, **__: typing.Any) -> None:
+    """Accepted; there are no experiments to ask for."""
+
+
+def termlog(string: str = "", **_: typing.Any) -> None:
+    """Print a line to stderr."""
+    sys.stderr.write(f"runfmt: {string}\n")
+
+
+termwarn = termlog
 
 
 def teardown(exit_code: int | None = None) -> None:
