@@ -17,9 +17,9 @@ from pathlib import Path
 
 import click
 import pytest
-from runfmt_sync.cli import main
 
 import runfmt
+from runfmt_sync.cli import main
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
