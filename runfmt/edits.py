@@ -6,16 +6,17 @@ merge them pointer by pointer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from runfmt.rows import pointer_keys
+from runfmt.history import is_time
+from runfmt.rows import is_pointer, marked, pointer_keys
 
-__all__ = ["ATTRIBUTES", "merge_edits", "overlay"]
+__all__ = ["ATTRIBUTES", "is_attribute", "merge_edits", "overlay"]
 
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, Callable[[], Any]] = {
     "project": str,
     "entity": str,
     "name": str,
@@ -24,7 +25,14 @@ ATTRIBUTES = {
     "group": str,
     "job_type": str,
 }
-"""What of ``run.json`` may be edited, and its type."""
+"""What of ``run.json`` may be edited; each makes its own default."""
+
+
+def is_attribute(name: str, value: object) -> bool:
+    """Whether a value may stand under that name in ``run.json``: text, or ``tags``, a list of text."""
+    if ATTRIBUTES[name] is list:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, str)
 
 
 def overlay(document: Mapping[str, Any], edits: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -34,13 +42,10 @@ def overlay(document: Mapping[str, Any], edits: Mapping[str, Any]) -> tuple[dict
     entries that were ignored (R094).
     """
     laid = _copy(document)
-    wrong = [pointer for pointer, entry in edits.items() if not _is_entry(pointer, entry)]
-    good = [
-        (entry["time"], pointer.encode(), pointer) for pointer, entry in edits.items() if pointer not in wrong
-    ]
-    for _, _, pointer in sorted(good):
+    good = {pointer for pointer, entry in edits.items() if _is_entry(pointer, entry)}
+    for pointer in sorted(good, key=lambda pointer: (edits[pointer]["time"], pointer.encode())):
         _apply(laid, pointer_keys(pointer), edits[pointer])
-    return laid, wrong
+    return laid, [pointer for pointer in edits if pointer not in good]
 
 
 def merge_edits(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,25 +58,21 @@ def merge_edits(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str,
 
 
 def _rank(entry: Any) -> tuple[float, bytes]:
+    """Time, then the JSON text: unequal entries never have the same rank."""
     time = entry.get("time") if isinstance(entry, Mapping) else None
-    number = float(time) if isinstance(time, (int, float)) and not isinstance(time, bool) else float("-inf")
-    return number, orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps(marked({"entry": entry}), option=orjson.OPT_SORT_KEYS)
+    return float(time) if is_time(time) else float("-inf"), text
 
 
 def _is_entry(pointer: str, entry: Any) -> bool:
-    if not pointer.startswith("/") or not isinstance(entry, Mapping):
+    if not is_pointer(pointer) or not isinstance(entry, Mapping):
         return False
-    time = entry.get("time")
-    if (
-        isinstance(time, bool)
-        or not isinstance(time, (int, float))
-        or not isinstance(entry.get("author"), str)
-    ):
+    if not is_time(entry.get("time")) or not isinstance(entry.get("author"), str):
         return False
     root, *inside = pointer_keys(pointer)
     if inside:
         return root in ("config", "summary")
-    return root in ATTRIBUTES and isinstance(entry.get("value", ATTRIBUTES[root]()), ATTRIBUTES[root])
+    return root in ATTRIBUTES and ("value" not in entry or is_attribute(root, entry["value"]))
 
 
 def _apply(document: dict[str, Any], keys: list[str], entry: Mapping[str, Any]) -> None:

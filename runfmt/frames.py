@@ -2,125 +2,180 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
+from runfmt.columns import Columns, as_array, exact_columns, ordered, plain_columns
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
+from runfmt.history import Problem, read_history
 from runfmt.reading import StoredRun, find_runs
 from runfmt.rows import leaves
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_metrics", "read_runs"]
+__all__ = ["ABOUT", "AnyPath", "local_folder", "read_metrics", "read_runs", "readable_runs"]
+
+AnyPath = str | os.PathLike[str]
+T = TypeVar("T")
+
+LOSSES = ("R023", "R027", "R030", "R052")
+"""The rules whose problems mean that rows are missing."""
+ABOUT = "id name project entity state tags group job_type notes created_at finished_at exit_code path".split()
 
 
 def read_metrics(
-    path: str | os.PathLike[str], keys: Sequence[str] | None = None, writers: str = "main"
+    path: AnyPath | Iterable[AnyPath], keys: Sequence[str] | None = None, writers: str = "main"
 ) -> pd.DataFrame:
-    """The logical rows of one run, or of all runs below a folder with an index level ``run``.
+    """The logical rows of one run, or of all runs below a folder or of several paths.
 
-    One column a metric, named by its path (R038), beside ``_step`` and ``_timestamp``
-    (Unix seconds). NaN and infinities are numbers; a missing value is NaN.
-    ``writers="all"`` adds an index level ``writer``. A broken run is left out with a
-    warning; raises ``RunNotFound`` if there is none at all, ``UsageError`` for a URL.
+    Columns are ``_step``, ``_timestamp`` (Unix seconds) and one a metric, sorted, named by its
+    path (R038). With ``keys`` there are these metrics only, in this order, and of the rows those
+    that have a value for one of them. Of several runs the index has a level ``run``, the id;
+    ``writers="all"`` reads the other writers too and adds a level ``writer`` (R062).
+
+    Integers stay integers where none is missing and are floats otherwise, unless a float would
+    not hold them; NaN and infinities are what was logged, and a missing value is NaN too.
+
+    Live, crashed, torn and damaged runs are read as far as they are. A run that cannot be read
+    is left out, and one that lacks rows is read, with a warning that names it. Raises
+    ``RunNotFound`` if there is no run at all, ``UsageError`` for a URL.
     """
     if writers not in ("main", "all"):
         raise UsageError(f"writers={writers!r} is unknown: use 'main' or 'all'")
-    root = _folder(path)
-    named = {
-        (run.id, writer): _frame([_flat(row, keys) for row in run.history(writer).rows])
-        for run in _runs(root)
-        for writer in (run.writers if writers == "all" else ["main"])
-    }
-    levels = [
-        level for level in ("run", "writer") if (writers == "all" if level == "writer" else not _is_one(root))
+    if isinstance(keys, str):
+        raise UsageError(f"keys={keys!r} is one text: give a list, keys=[{keys!r}]")
+
+    def frames_of(run: StoredRun) -> dict[str, pd.DataFrame]:
+        names = (writers == "all" and run.writers) or ["main"]
+        return {writer: _pandas().DataFrame(_columns(run, writer, keys)) for writer in names}
+
+    one = _is_run(path)
+    frames = [
+        ((label,) * (not one) + (writer,) * (writers == "all"), frame)
+        for label, of_run in _each(path, frames_of)
+        for writer, frame in of_run.items()
     ]
-    if not levels:
-        return next(iter(named.values()))
-    labels = [tuple(name[0 if level == "run" else 1] for level in levels) for name in named]
-    keyed: Any = labels if len(levels) > 1 else [label for (label,) in labels]
-    joined: pd.DataFrame = _pandas().concat(list(named.values()), keys=keyed, names=[*levels, None])
-    return joined
+    levels = ["run"] * (not one) + ["writer"] * (writers == "all")
+    return _ordered(_stacked(frames, levels), keys)
 
 
-def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """One row a run: identity, state, times, ``config.*`` and ``summary.*``, edits laid over.
+def read_runs(path: AnyPath | Iterable[AnyPath]) -> pd.DataFrame:
+    """One row a run: identity, state, times (UTC), ``config.*`` and ``summary.*``, edits laid over.
 
-    A broken run is left out with a warning; raises ``RunNotFound`` if there is none at all.
+    A run that cannot be read is left out with a warning that names it. Raises ``RunNotFound``
+    if there is no run at all, ``UsageError`` for a URL.
     """
-    table: pd.DataFrame = _pandas().DataFrame.from_records([_run_row(run) for run in _runs(_folder(path))])
-    return table
+    rows = [row for _, row in _each(path, _run_row)]
+    names = [*ABOUT, *sorted({name for row in rows for name in row} - {*ABOUT})]
+    pd = _pandas()
+    table = pd.DataFrame({name: as_array([row.get(name) for row in rows]) for name in names})
+    for name in ("created_at", "finished_at"):
+        table[name] = pd.to_datetime(table[name], utc=True, errors="coerce", format="ISO8601")
+    return table  # type: ignore[no-any-return]
 
 
-def _is_one(root: Path) -> bool:
-    return next(find_runs(root), None) == root
+def local_folder(path: AnyPath) -> Path:
+    """The folder that a path or ``file://`` URL names; ``UsageError`` for another URL, ``RunNotFound``."""
+    text = os.fspath(path)
+    scheme, has_scheme, rest = text.partition("://")
+    if has_scheme and scheme != "file":
+        raise UsageError(f"{text} is no folder: bring the runs here with `runfmt sync`, and read them here")
+    folder = Path(unquote(rest)) if has_scheme else Path(text)
+    if not folder.is_dir():
+        raise RunNotFound(f"there is no folder {folder}: name a run, or a folder of runs")
+    return folder
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame: pd.DataFrame = _pandas().DataFrame.from_records(rows, columns=_columns(rows))
-    return frame
+def _folders(path: AnyPath | Iterable[AnyPath]) -> Iterator[Path]:
+    for each in [path] if isinstance(path, (str, os.PathLike)) else path:
+        yield local_folder(each)
 
 
-def _runs(root: Path) -> Iterator[StoredRun]:
-    found = False
-    for path in find_runs(root):
+def _is_run(path: AnyPath | Iterable[AnyPath]) -> bool:
+    """Whether this is one run, and not a folder or a list of runs."""
+    if not isinstance(path, (str, os.PathLike)):
+        return False
+    folder = local_folder(path)
+    return next(find_runs(folder), None) == folder
+
+
+def _each(path: AnyPath | Iterable[AnyPath], read: Callable[[StoredRun], T]) -> list[tuple[str, T]]:
+    """What a function makes of each run, with the run's id; its path, if several have the id."""
+    asked = path if isinstance(path, (str, os.PathLike)) else list(path)
+    found: list[tuple[StoredRun, T]] = []
+    for folder in (run for root in _folders(asked) for run in find_runs(root)):
         try:
-            run = StoredRun(path)
+            run = StoredRun(folder)
+            found.append((run, read(run)))
         except (FormatError, OSError) as error:
-            warn(f"{path} was left out: {error}", 3)
+            warn(f"{folder} was left out: {error}", stacklevel=4)
             continue
-        found = True
-        yield run
+        if run.is_damaged:
+            advice = f"`runfmt recover {folder}` makes it whole"
+            warn(f"{folder} is damaged and was read as far as it is there: {advice}", stacklevel=4)
     if not found:
-        raise RunNotFound(f"there is no readable run at or below {root}: name a run or a folder of runs")
+        raise RunNotFound(
+            f"there is no run that can be read at or below {asked}: name a run or a folder of runs"
+        )
+    taken = Counter(run.id for run, _ in found)
+    return [(run.id if taken[run.id] == 1 else str(run.path), made) for run, made in found]
 
 
-def _flat(row: dict[str, Any], keys: Sequence[str] | None) -> dict[str, Any]:
-    flat = dict(leaves(row))
-    if keys is None:
-        return flat
-    return {key: value for key, value in flat.items() if key in ("_step", "_timestamp", *keys)}
+def readable_runs(path: AnyPath | Iterable[AnyPath]) -> list[StoredRun]:
+    """The runs at or below the paths; the others are warned of, ``RunNotFound`` if there is none."""
+    return [run for _, run in _each(path, lambda run: run)]
 
 
-def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(["_step", "_timestamp", *(key for row in rows for key in row)]))
+def _columns(run: StoredRun, writer: str, keys: Sequence[str] | None) -> Columns:
+    name = run.writers.get(writer)
+    data = (run.path / name).read_bytes() if name else b""
+    columns = plain_columns(data[: data.rfind(b"\n") + 1], keys)
+    if columns is None:
+        history = read_history(io.BytesIO(data), name or "", writer)
+        _warn_of_losses(run.path, history.problems)
+        columns = exact_columns(history.rows, keys)
+    return columns
+
+
+def _warn_of_losses(path: Path, problems: Sequence[Problem]) -> None:
+    losses = [problem for problem in problems if problem.rule in LOSSES]
+    if losses:
+        warn(f"{path} lacks rows, {len(losses)} times, first {losses[0]}: `runfmt validate` says more", 6)
+
+
+def _stacked(frames: list[tuple[tuple[str, ...], pd.DataFrame]], levels: list[str]) -> pd.DataFrame:
+    """The frames below each other, with their labels as index levels."""
+    if not levels:
+        return frames[0][1]
+    # One without rows has no say in the types.
+    filled = [(labels, frame) for labels, frame in frames if len(frame)] or frames
+    keyed: Any = [labels if len(levels) > 1 else labels[0] for labels, _ in filled]
+    stacked: pd.DataFrame = _pandas().concat(
+        [frame for _, frame in filled], keys=keyed, names=[*levels, None]
+    )
+    return stacked
+
+
+def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
+    if unknown := [key for key in keys or () if key not in frame.columns]:
+        warn(f"no run has a value of {', '.join(unknown)}: look at the columns without keys=", stacklevel=3)
+    names = ordered(frame.columns if keys is None else keys, given=keys is not None)
+    return frame if list(frame.columns) == names else frame.reindex(columns=names)
 
 
 def _run_row(run: StoredRun) -> dict[str, Any]:
-    about = run.attributes
-    names = (
-        "project",
-        "entity",
-        "group",
-        "job_type",
-        "notes",
-        "tags",
-        "created_at",
-        "finished_at",
-        "exit_code",
-    )
+    known = {**run.attributes, "id": run.id, "state": run.state(), "path": str(run.path)}
     return {
-        "id": run.id,
-        "name": about["name"],
-        "state": run.state(),
-        **{name: about.get(name) for name in names},
+        **{name: known.get(name) for name in ABOUT},
         **dict(leaves(run.config, "config.")),
         **dict(leaves(run.summary, "summary.")),
-        "path": str(run.path),
     }
-
-
-def _folder(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path)
-    if "://" in text and not text.startswith("file://"):
-        raise UsageError(f"{text} is no folder: runfmt can only read directories, sync the runs to one first")
-    folder = Path(text.removeprefix("file://"))
-    if not folder.exists():
-        raise RunNotFound(f"there is no {folder}: name a run or a folder of runs")
-    return folder
 
 
 def _pandas() -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from reprlib import repr as short
 from typing import Any, BinaryIO, TypeGuard
 
 from runfmt.errors import FormatError
@@ -12,8 +14,10 @@ from runfmt.layout import MAIN, MAX_ROW, MAX_STEP, METRICS, is_safe
 from runfmt.rows import CONTROL, decode, merge
 from runfmt.summary import Definitions, HandValues
 
-__all__ = ["History", "Problem", "is_step", "read_history", "read_lines"]
+__all__ = ["History", "Problem", "is_step", "is_time", "read_history", "read_lines"]
 
+MAX_PROBLEMS = 1000
+"""So many problems of a stream are listed, the others counted."""
 CONTROL_RULES = {"_rewind": "R050", "_gap": "R052", "_summary": "R053", "_define": "R054"}
 
 
@@ -47,6 +51,8 @@ class History:
     definitions: Definitions = field(default_factory=Definitions)
     hand: HandValues = field(default_factory=HandValues)
     problems: list[Problem] = field(default_factory=list)
+    unlisted: int = 0
+    """How many more problems there are."""
     size: int = 0
     last_step: int = -1
     """Step of the last data row in the stream, -1 if there is none."""
@@ -58,6 +64,7 @@ def read_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
     A line longer than a row may be comes as None, and is never held whole. An
     uncommitted tail comes last, as empty bytes with the offset where it begins.
+    Never uses more memory than two of the longest rows.
     """
     offset = 0
     while line := stream.readline(MAX_ROW):
@@ -95,9 +102,14 @@ class _Reader:
         self.may_open = may_open
         self.history = History(writer=writer)
         self.steps: dict[int, dict[str, Any]] = {}
+        self.ascends = True
+        """Whether the steps were met in their order, as they nearly always are."""
 
     def report(self, offset: int, rule: str, text: str) -> None:
-        self.history.problems.append(Problem(self.path, offset, rule, text))
+        if len(self.history.problems) < MAX_PROBLEMS:
+            self.history.problems.append(Problem(self.path, offset, rule, text))
+        else:
+            self.history.unlisted += 1
 
     def take(self, offset: int, line: bytes | None) -> None:
         if line == b"":
@@ -112,24 +124,25 @@ class _Reader:
         except FormatError as error:
             self.report(offset, error.rule, error.message)
             return
-        if not restored:
-            self.report(offset, "R036", "an entry of _nonfinite does not say NaN or infinity of a null")
         step = row.get("_step")
         if not is_step(step):
-            self.report(offset, "R030", f"a row without a valid _step was left out: {step!r}")
+            self.report(offset, "R030", f"a row without a valid _step was left out: {short(step)}")
             return
+        if not restored:
+            self.report(offset, "R036", "an entry of _nonfinite does not say NaN or infinity of a null")
         row["_step"] = step = int(step)
         self.take_row(offset, step, row, line)
 
     def take_row(self, offset: int, step: int, row: dict[str, Any], line: bytes) -> None:
         time = row.get("_timestamp")
-        if isinstance(time, bool) or not isinstance(time, (int, float)):
-            row.pop("_timestamp", None)
-            self.report(offset, "R031", f"_timestamp is not a number: {time!r}")
-        else:
+        if is_time(time):
             self.history.last_timestamp = time
+        else:
+            row.pop("_timestamp", None)
+            self.report(offset, "R031", f"_timestamp is not a number: {short(time)}")
         row.pop("_runtime", None)
-        if b'"_type"' in line and not self.paths_are_safe(row):
+        # A key may be spelled with escapes; a line without any of these bytes has no value with a path.
+        if (b"_type" in line or b"\\u" in line) and not all(map(self.paths_are_safe, row.values())):
             self.report(offset, "R070", "a path in a value leads out of the run")
         controls = [(key, row.pop(key)) for key in CONTROL if key in row]
         for key, value in controls:
@@ -140,22 +153,29 @@ class _Reader:
         self.history.last_step = step
         there = self.steps.get(step)
         if there is None:
+            self.ascends = self.ascends and step > next(reversed(self.steps), -1)
             self.steps[step] = row
         else:
             merge(there, row)
 
     def control(self, offset: int, step: int, key: str, value: Any) -> None:
         if not getattr(self, key)(offset, step, value):
-            self.report(offset, CONTROL_RULES[key], f"{key} has not the form of its rule: {value!r}")
+            self.report(offset, CONTROL_RULES[key], f"{key} has not the form of its rule: {short(value)}")
 
     def _rewind(self, offset: int, step: int, value: Any) -> bool:
         if not (is_step(value) or (value == -1 and not isinstance(value, bool))):
             return False
-        for later in [step for step in self.steps if step > value]:
-            del self.steps[later]
+        self.drop_above(int(value))
         self.history.hand.rewind(int(value))
         self.history.last_step = int(value)
         return True
+
+    def drop_above(self, step: int) -> None:
+        if self.ascends:  # many rewinds must not each look at every row
+            while self.steps and next(reversed(self.steps)) > step:
+                self.steps.popitem()
+        else:
+            self.steps = {known: row for known, row in self.steps.items() if known <= step}
 
     def _gap(self, offset: int, step: int, value: Any) -> bool:
         if not isinstance(value, dict) or not isinstance(value.get("reason"), str):
@@ -163,7 +183,7 @@ class _Reader:
         rows = value.get("rows")
         if not is_step(rows) or rows < 1:
             return False
-        self.report(offset, "R052", f"{int(rows):,} rows were lost here: {value['reason']}")
+        self.report(offset, "R052", f"{int(rows):,} rows were lost here: {value['reason'][:200]}")
         return True
 
     def _summary(self, offset: int, step: int, value: Any) -> bool:
@@ -192,3 +212,8 @@ def is_step(value: object) -> TypeGuard[int | float]:
     if isinstance(value, float) and not value.is_integer():
         return False
     return isinstance(value, (int, float)) and 0 <= value <= MAX_STEP
+
+
+def is_time(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number of seconds (R031)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,8 +6,11 @@ replaced whole, and the path alone says which (R002-R004).
 
 from __future__ import annotations
 
+import os
 import re
+import time
 import unicodedata
+import uuid
 
 __all__ = [
     "ARTIFACT",
@@ -26,6 +29,7 @@ __all__ = [
     "is_safe",
     "is_stream",
     "media_path",
+    "new_uid",
     "phase",
     "slug",
     "stream_name",
@@ -128,6 +132,13 @@ def id_problem(run_id: str) -> str | None:
 def is_uid(value: object) -> bool:
     """Whether a value is a UUID in lower case (R010)."""
     return isinstance(value, str) and _UID.fullmatch(value) is not None
+
+
+def new_uid() -> str:
+    """A new UUIDv7 (RFC 9562): milliseconds, then random bits."""
+    bits = (time.time_ns() // 10**6 << 80) | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    return str(uuid.UUID(int=bits))
 
 
 def slug(key: str) -> str:

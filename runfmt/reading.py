@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runfmt.documents import read_document
-from runfmt.edits import ATTRIBUTES, overlay
-from runfmt.errors import FormatError
-from runfmt.history import History, Problem, read_history, read_lines
+import orjson
+
+from runfmt.edits import ATTRIBUTES, is_attribute, overlay
+from runfmt.errors import FormatError, warn
+from runfmt.history import MAX_PROBLEMS, History, Problem, is_step, is_time, read_history, read_lines
 from runfmt.layout import (
     CONFIG,
     EDITS,
+    MAX_ROW,
     METRICS,
     RUN,
     SUMMARY,
+    id_problem,
     is_private,
     is_safe,
     is_stream,
     is_uid,
     writer_of,
 )
-from runfmt.rows import decode
+from runfmt.rows import decode, marked
 from runfmt.summary import Aggregate, summarise
 
-__all__ = ["StoredRun", "find_runs"]
+__all__ = ["StoredRun", "describe", "find_runs"]
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
 CRASHED_AFTER = 300.0
@@ -44,13 +47,17 @@ def find_runs(root: Path) -> Iterator[Path]:
     """All run directories at or below a folder, in the order of their paths (R001).
 
     Does not descend into runs, private folders (R005) or symbolic links (R006).
+    A folder that cannot be looked into is warned of and left out.
     """
-    if (root / RUN).is_file() or (root / METRICS).is_file():
-        yield root
-        return
     try:
+        if (root / RUN).is_file() or (root / METRICS).is_file():
+            yield root
+            return
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except NotADirectoryError:
+        return
+    except PermissionError as error:
+        warn(f"{error.strerror} ({root}): runs in it are left out")
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False) and not is_private(entry.name):
@@ -66,15 +73,16 @@ class StoredRun:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.document, self._document_problem = _read_run_document(self.path)
+        self.document, self._document_problems = _read_run_document(self.path)
 
     def __repr__(self) -> str:
         return f"StoredRun({str(self.path)!r})"
 
     @property
     def id(self) -> str:
-        """The id in ``run.json``, or the directory's name in a damaged run."""
-        return str(self.document.get("id") or self.path.absolute().name)
+        """The id in ``run.json``, or else the directory's name (R014)."""
+        found = self.document.get("id")
+        return found if isinstance(found, str) else self.path.absolute().name
 
     @property
     def uid(self) -> str | None:
@@ -84,7 +92,7 @@ class StoredRun:
     @property
     def is_damaged(self) -> bool:
         """Whether ``run.json`` is missing or not readable (R010)."""
-        return self._document_problem is not None and self._document_problem.rule == "R010"
+        return any(problem.rule == "R010" for problem in self._document_problems)
 
     def state(self, now: float | None = None) -> str:
         """The derived state at a Unix time, by default now (R010, R019)."""
@@ -99,7 +107,7 @@ class StoredRun:
 
     @cached_property
     def newest_line(self) -> float:
-        """Unix time of the newest line, or of the creation (R019)."""
+        """Unix time of the newest line, or of the creation, or 0 (R019)."""
         times = [_last_timestamp(self.path / name) for name in self.stream_names if name.endswith(".jsonl")]
         known = [found for found in times if found is not None]
         return max(known) if known else _unix_time(self.document.get("created_at"))
@@ -107,8 +115,11 @@ class StoredRun:
     @cached_property
     def stream_names(self) -> list[str]:
         """The names of the streams in the run, sorted (R003)."""
-        with os.scandir(self.path) as entries:
-            files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        try:
+            with os.scandir(self.path) as entries:
+                files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        except OSError:  # the run was removed meanwhile, or may not be read: `problems` says so
+            return []
         return sorted(name for name in files if is_stream(name) and not is_private(name))
 
     @cached_property
@@ -132,8 +143,11 @@ class StoredRun:
         name = self.writers.get(writer)
         if name is None:
             return History(writer=writer)
-        with open(self.path / name, "rb") as stream:
-            return read_history(stream, name, writer, self.may_open)
+        try:
+            with open(self.path / name, "rb") as stream:
+                return read_history(stream, name, writer, self.may_open)
+        except OSError as error:
+            return History(writer=writer, problems=[_unreadable(name, error)])
 
     def may_open(self, path: object) -> bool:
         """Whether a path in a value names a file of this run (R070)."""
@@ -144,12 +158,38 @@ class StoredRun:
     @cached_property
     def links(self) -> list[str]:
         """The symbolic links below the run, which are no part of it (R006)."""
-        return sorted(name for name, is_link in _walk(self.path) if is_link)
+        return self._tree[1]
 
     @cached_property
     def files(self) -> list[str]:
         """The relative paths of everything that is part of the run, sorted."""
-        return sorted(name for name, is_link in _walk(self.path) if not is_link)
+        return self._tree[0]
+
+    @cached_property
+    def _tree(self) -> tuple[list[str], list[str], list[Problem]]:
+        """Files, symbolic links, and what is neither or cannot be looked into (R002)."""
+        files: list[str] = []
+        links: list[str] = []
+        problems: list[Problem] = []
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = [entry for entry in os.scandir(self.path / folder) if not is_private(entry.name)]
+            except OSError as error:
+                problems.append(_unreadable(folder.rstrip("/"), error))
+                continue
+            for entry in entries:
+                name = folder + entry.name
+                if entry.is_symlink():
+                    links.append(name)
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(name + "/")
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(name)
+                else:
+                    problems.append(Problem(name, -1, "R002", "neither a file nor a directory was left out"))
+        return sorted(files), sorted(links), problems
 
     def events(self, kind: str = "events", writer: str = "main") -> list[dict[str, Any]]:
         """The good lines of ``events.jsonl`` or, with ``kind="system"``, of ``system.jsonl``."""
@@ -161,8 +201,8 @@ class StoredRun:
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
-        """``run.json`` with the edits laid over."""
-        return {**self.document, **{key: self._edited[key] for key in ATTRIBUTES}}
+        """``run.json`` with the edits laid over; an attribute that is missing is empty."""
+        return {**self.document, **{key: self._edited.get(key, kind()) for key, kind in ATTRIBUTES.items()}}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -190,20 +230,18 @@ class StoredRun:
         return self._read_optional(CONFIG)
 
     def _read_optional(self, name: str) -> tuple[dict[str, Any], list[Problem]]:
-        try:
-            return ({} if (self.path / name).is_symlink() else read_document(self.path / name)), []
-        except (FormatError, OSError) as error:
-            return {}, [Problem(name, -1, "R091", str(error))]
+        return _read_document(self.path, name, "R091")
 
     @cached_property
     def _edited(self) -> dict[str, Any]:
-        recorded = {key: _typed(self.document.get(key), kind) for key, kind in ATTRIBUTES.items()}
+        known = {key: self.document[key] for key in ATTRIBUTES if key in self.document}
+        recorded = {key: value for key, value in known.items() if is_attribute(key, value)}
         return overlay({**recorded, "config": self._recorded_config[0], "summary": {}}, self._edits[0])[0]
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """Everything in the run that is not as the specification says, by path and offset."""
-        found = [self._document_problem] if self._document_problem else []
+        """What in the run is not as the specification says, by path and offset; at most 1,000 a stream."""
+        found = [*self._document_problems, *self._tree[2]]
         found += [*self._recorded_config[1], *self._edits[1], *self._read_optional(SUMMARY)[1]]
         if overlay({"config": {}, "summary": {}}, self._edits[0])[1]:
             found.append(
@@ -212,58 +250,97 @@ class StoredRun:
         found += [Problem(link, -1, "R006", "a symbolic link is not part of a run") for link in self.links]
         for name in self.stream_names:
             writer = writer_of(name)
-            known = self.history(writer).problems if writer else _check_lines(self.path, name, [])
-            found += known
+            found += self.history(writer).problems if writer else _check_lines(self.path, name, [])
         return sorted(set(found))
 
     def describe(self, now: float | None = None) -> dict[str, Any]:
-        """All of the run as one object: what the conformance vectors expect."""
+        """All of the run as one object of plain JSON values: what the conformance vectors expect."""
         return {
             "state": self.state(now),
             "run": {
                 "id": self.id,
                 **{key: self.attributes[key] for key in ("project", "name", "notes", "tags")},
             },
-            "config": self.config,
-            "rows": {writer: self.history(writer).rows for writer in self.writers},
-            "problems": self.problems,
-            "summary": self.summary,
+            "config": _plain(self.config),
+            "rows": {writer: [_plain(row) for row in self.history(writer).rows] for writer in self.writers},
+            "problems": [_problem(problem) for problem in self.problems],
+            "summary": _plain(self.summary),
         }
 
 
-def _typed(value: Any, kind: type) -> Any:
-    return value if isinstance(value, kind) else kind()
-
-
-def _read_run_document(path: Path) -> tuple[dict[str, Any], Problem | None]:
+def describe(path: str | Path, now: float | None = None) -> dict[str, Any]:
+    """:meth:`StoredRun.describe`, also of a run that must be refused (R011, R012)."""
     try:
-        document = {} if (path / RUN).is_symlink() else read_document(path / RUN)
-    except (FormatError, OSError) as error:
-        return {}, Problem(RUN, -1, "R010", str(error))
-    _refuse_future(document, str(path / RUN))
+        return StoredRun(path).describe(now)
+    except FormatError as error:
+        return {"state": "refused", "problems": [_problem(Problem(RUN, -1, error.rule))]}
+
+
+def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with null and ``_nonfinite`` for NaN and the infinities (R035)."""
+    plain: dict[str, Any] = orjson.loads(orjson.dumps(marked(document)))
+    return plain
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    path = os.fsencode(problem.path).decode(errors="replace")
+    return {"rule": problem.rule, "path": path, "offset": None if problem.offset < 0 else problem.offset}
+
+
+def _unreadable(name: str, error: OSError) -> Problem:
+    return Problem(name, -1, "R002", f"cannot be read: {error.strerror}")
+
+
+def _read_document(run: Path, name: str, rule: str) -> tuple[dict[str, Any], list[Problem]]:
+    """A document, empty if there is none; one that is not readable is empty and breaks ``rule``."""
+    if (run / name).is_symlink():
+        return {}, []
+    try:
+        document, restored = decode((run / name).read_bytes())
+    except FileNotFoundError:
+        return {}, []
+    except FormatError as error:
+        return {}, [Problem(name, -1, rule, error.message)]
+    except OSError as error:
+        return {}, [Problem(name, -1, rule, f"cannot be read: {error.strerror}")]
+    if restored:
+        return document, []
+    return document, [
+        Problem(name, -1, "R036", "an entry of _nonfinite does not say NaN or infinity of a null")
+    ]
+
+
+def _read_run_document(run: Path) -> tuple[dict[str, Any], list[Problem]]:
+    document, problems = _read_document(run, RUN, "R010")
+    if any(problem.rule == "R010" for problem in problems):
+        return document, problems
+    _refuse_future(document, str(run / RUN))
     if wrong := _wrong_key(document):
-        text = (
-            f"no readable {wrong}; `runfmt recover` makes the run whole again"
-            if document
-            else "missing or empty"
-        )
-        return document, Problem(RUN, -1, "R010", text)
-    if document["id"] != path.absolute().name:
-        return document, Problem(RUN, -1, "R014", f"id {document['id']!r} is not the directory's name")
-    return document, None
+        text = f"no readable {wrong}" if document else "missing or empty"
+        return document, [
+            *problems,
+            Problem(RUN, -1, "R010", f"{text}; `runfmt recover` makes the run whole again"),
+        ]
+    if unfit := id_problem(document["id"]):
+        problems.append(Problem(RUN, -1, "R013", f"id {document['id']!r} {unfit}"))
+    if document["id"] != run.absolute().name:
+        problems.append(Problem(RUN, -1, "R014", f"id {document['id']!r} is not the directory's name"))
+    return document, problems
 
 
 def _refuse_future(document: dict[str, Any], path: str) -> None:
     version, requires = document.get("runfmt"), document.get("requires")
-    if isinstance(version, int) and not isinstance(version, bool) and version != 1:
-        raise FormatError("R011", f"format version {version} is newer than this runfmt: upgrade it", path)
+    if not is_step(version):
+        return
+    if version != 1:
+        raise FormatError("R011", f"format version {version} is not known to this runfmt: upgrade it", path)
     if isinstance(requires, list) and requires and all(isinstance(name, str) for name in requires):
         raise FormatError("R012", f"the run requires {', '.join(requires)}: upgrade runfmt", path)
 
 
 def _wrong_key(document: dict[str, Any]) -> str | None:
     checks = {
-        "runfmt": document.get("runfmt") == 1 and not isinstance(document.get("runfmt"), (bool, float)),
+        "runfmt": is_step(document.get("runfmt")),
         "requires": document.get("requires") == [],
         "uid": is_uid(document.get("uid")),
         "id": isinstance(document.get("id"), str),
@@ -275,37 +352,56 @@ def _wrong_key(document: dict[str, Any]) -> str | None:
 def _check_lines(run: Path, name: str, rows: list[dict[str, Any]]) -> list[Problem]:
     """Read any stream but metrics: the good lines go to ``rows``, the problems come back."""
     problems: list[Problem] = []
-    with open(run / name, "rb") as stream:
-        for offset, line in read_lines(stream):
-            if line == b"":
-                problems.append(Problem(name, offset, "R020", "an unfinished last line was left out"))
-            elif name.endswith(".log"):
-                continue
-            elif line is None:
-                problems.append(Problem(name, offset, "R027", "a line over 10 MiB was left out"))
-            else:
-                try:
-                    rows.append(decode(line)[0])
-                except FormatError as error:
-                    problems.append(Problem(name, offset, error.rule, error.message))
+    try:
+        with open(run / name, "rb") as stream:
+            for offset, line in read_lines(stream):
+                problem = _check_line(name, offset, line, rows)
+                if problem is not None and len(problems) < MAX_PROBLEMS:
+                    problems.append(problem)
+    except OSError as error:
+        problems.append(_unreadable(name, error))
     return problems
 
 
+def _check_line(name: str, offset: int, line: bytes | None, rows: list[dict[str, Any]]) -> Problem | None:
+    if line == b"":
+        return Problem(name, offset, "R020", "an unfinished last line was left out")
+    if name.endswith(".log"):
+        return None
+    if line is None:
+        return Problem(name, offset, "R027", f"a line of more than {MAX_ROW:,} bytes was left out")
+    try:
+        rows.append(decode(line)[0])
+    except FormatError as error:
+        return Problem(name, offset, error.rule, error.message)
+    return None
+
+
 def _last_timestamp(path: Path) -> float | None:
-    """``_timestamp`` of the last committed line that has one, read from the end."""
-    with open(path, "rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        window = min(size, 65536)
-        while True:
-            stream.seek(size - window)
-            *lines, _ = stream.read(window).split(b"\n")
-            for line in reversed(lines if window == size else lines[1:]):
-                found = _timestamp(line)
-                if found is not None:
+    """``_timestamp`` of the last good line that has one (R019), looked for from the end."""
+    try:
+        with open(path, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            for window in (2**16, 2**20, 2 * MAX_ROW):
+                start = max(0, size - window)
+                stream.seek(start)
+                *lines, _ = stream.read(window).split(b"\n")
+                # The first is the end of a line, unless the window holds the whole stream.
+                fitting = (line for line in reversed(lines[start > 0 :]) if len(line) < MAX_ROW)
+                found = next((time for line in fitting if (time := _timestamp(line)) is not None), None)
+                if found is not None or start == 0:
                     return found
-            if window == size:
-                return None
-            window = min(size, window * 8)
+            stream.seek(0)
+            return _last_of(_timestamp(line) for _, line in read_lines(stream) if line)
+    except OSError:
+        return None
+
+
+def _last_of(times: Iterable[float | None]) -> float | None:
+    last = None
+    for found in times:
+        last = last if found is None else found
+    return last
 
 
 def _timestamp(line: bytes) -> float | None:
@@ -313,7 +409,7 @@ def _timestamp(line: bytes) -> float | None:
         value = decode(line)[0].get("_timestamp")
     except FormatError:
         return None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if is_time(value) else None
 
 
 def _unix_time(text: object) -> float:
@@ -322,18 +418,3 @@ def _unix_time(text: object) -> float:
         return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
         return 0.0
-
-
-def _walk(root: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """Relative paths of the files and symbolic links below a run, private names left out."""
-    with os.scandir(root) as entries:
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.name.startswith("."):
-                continue
-            if entry.is_symlink():
-                yield name, True
-            elif entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), name + "/")
-            elif entry.is_file(follow_symlinks=False):
-                yield name, False

@@ -7,8 +7,9 @@ their place, and ``_nonfinite`` says what they were (R035).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -24,7 +25,10 @@ __all__ = [
     "encode_document",
     "escape",
     "is_leaf",
+    "is_path",
+    "is_pointer",
     "leaves",
+    "marked",
     "merge",
     "pointer_key",
     "pointer_keys",
@@ -37,6 +41,10 @@ RESERVED = ("_step", "_timestamp", "_runtime", NONFINITE, *CONTROL)
 
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_NESTING = (Mapping, list, tuple)
+_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+_POINTER = re.compile(r"(/([^~/]|~[01])*)+")
+_PATH = re.compile(r"([^\\]|\\[.\\])*")
 # 53-bit integers only: what is larger takes the slow way, where int64 is checked (R026).
 _FAST = _PLAIN | orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 _NORMAL = _PLAIN | orjson.OPT_APPEND_NEWLINE
@@ -52,11 +60,11 @@ def encode(row: Mapping[str, Any], *, normal: bool = False) -> bytes:
     """
     line = orjson.dumps(row, option=_NORMAL if normal else _FAST)
     # orjson writes non-finite numbers as null; a row without any null has none.
-    if b"null" in line and (found := dict(_find_nonfinite(row, ""))):
-        line = orjson.dumps({**row, NONFINITE: found}, option=_NORMAL)
+    if b"null" in line and (whole := marked(row)) is not row:
+        line = orjson.dumps(whole, option=_NORMAL)
     if len(line) > MAX_ROW:
         raise FormatError("R027", f"a row of {len(line):,} bytes is over the limit of {MAX_ROW:,}")
-    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and depth(row) > MAX_DEPTH:
+    if _may_be_deep(line) and _is_deep(row):
         raise FormatError("R025", f"a row nests deeper than {MAX_DEPTH} levels")
     return line
 
@@ -72,14 +80,26 @@ def decode(line: bytes) -> tuple[dict[str, Any], bool]:
         raise FormatError("R023", f"not a JSON object: {error}") from None
     if type(row) is not dict:
         raise FormatError("R023", f"not a JSON object but {type(row).__name__}")
+    if _may_be_deep(line) and _is_deep(row):
+        raise FormatError("R023", f"nested deeper than {MAX_DEPTH} levels")
     return row, NONFINITE not in row or _restore(row)
 
 
 def encode_document(document: Mapping[str, Any], *, compact: bool = False) -> bytes:
-    """The bytes of a JSON document (R090), indented for people unless ``compact``."""
+    """The bytes of a JSON document (R090), indented for people unless ``compact``.
+
+    Raises ``FormatError`` for R025.
+    """
+    data = orjson.dumps(marked(document), option=_NORMAL if compact else _PRETTY)
+    if _may_be_deep(data) and _is_deep(document):
+        raise FormatError("R025", f"a document nests deeper than {MAX_DEPTH} levels")
+    return data
+
+
+def marked(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with a ``_nonfinite`` if it needs one (R035); orjson writes such numbers as null."""
     found = dict(_find_nonfinite(document, ""))
-    option = _NORMAL if compact else _PRETTY
-    return orjson.dumps({**document, NONFINITE: found} if found else document, option=option)
+    return {**document, NONFINITE: found} if found else document
 
 
 def decode_document(data: bytes) -> dict[str, Any]:
@@ -114,7 +134,7 @@ def _restore(row: dict[str, Any]) -> bool:
 
 
 def _put(row: dict[str, Any], pointer: str, word: object) -> bool:
-    if not isinstance(word, str) or word not in _WORDS or not pointer.startswith("/"):
+    if not isinstance(word, str) or word not in _WORDS or not is_pointer(pointer):
         return False
     place: Any = row
     *above, last = pointer_keys(pointer)
@@ -132,9 +152,14 @@ def _put(row: dict[str, Any], pointer: str, word: object) -> bool:
 def _member(place: Any, part: str, default: Any = None) -> Any:
     if isinstance(place, dict):
         return place.get(part, default)
-    if isinstance(place, list) and part.isascii() and part.isdigit() and str(int(part)) == part:
+    if isinstance(place, list) and _INDEX.fullmatch(part):
         return place[int(part)] if int(part) < len(place) else default
     return default
+
+
+def is_pointer(text: str) -> bool:
+    """Whether a text is a JSON Pointer to something below the top (RFC 6901)."""
+    return _POINTER.fullmatch(text) is not None
 
 
 def pointer_keys(pointer: str) -> list[str]:
@@ -147,13 +172,20 @@ def pointer_key(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def depth(value: Any) -> int:
-    """How many levels of objects and lists a value nests (R025)."""
-    if isinstance(value, Mapping):
-        return 1 + max((depth(item) for item in value.values()), default=0)
-    if isinstance(value, (list, tuple)):
-        return 1 + max((depth(item) for item in value), default=0)
-    return 0
+def _may_be_deep(data: bytes) -> bool:
+    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value nests deeper than it may (R025): level by level, so that no depth is too deep."""
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [item for node in layer for item in _children(node) if isinstance(item, _NESTING)]
+    return bool(layer)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    return node.values() if isinstance(node, Mapping) else node
 
 
 def escape(key: str) -> str:
@@ -175,6 +207,11 @@ def split_path(path: str) -> list[str]:
         else:
             key += char
     return [*keys, key]
+
+
+def is_path(value: object) -> TypeGuard[str]:
+    """Whether a value is the path of a key (R038)."""
+    return isinstance(value, str) and ("\\" not in value or _PATH.fullmatch(value) is not None)
 
 
 def is_leaf(value: Any) -> bool:

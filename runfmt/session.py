@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from runfmt.documents import read_document, replace, replace_document
 from runfmt.environment import capture
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
-from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, stream_name
+from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, new_uid, stream_name
 from runfmt.live import last_step
 from runfmt.rows import encode
 from runfmt.run import Run, now, own_writer, utc
@@ -139,8 +138,9 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
         writer = own_writer()
         warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}", 3)
     document = _document(asked, found, carry_on=carry_on)
-    if writer == MAIN and not carry_on:
+    if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
         replace_document(found / CONFIG, {})
+        replace_document(found / RUN, document)
     run = Run(found, document, asked, writer=writer)
     if lock is not None:
         _locks[run] = lock
@@ -149,7 +149,8 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
     if asked.fork_from:
         _copy_parent(run, asked)
     run.config.update(values, allow_val_change=True)
-    run._write_document(RUN, document)
+    if carry_on or asked.fork_from:
+        run._write_document(RUN, document)
     if asked.resume_step is not None:
         run._rewind(asked.resume_step)
     if resume_file is not None:
@@ -239,7 +240,7 @@ def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]
             }
             given |= {"name": asked.name} if asked.name else {}
             return {**there, **given, **opened}
-    identity = {"runfmt": 1, "requires": [], "uid": _uuid7(), "id": found.name}
+    identity = {"runfmt": 1, "requires": [], "uid": new_uid(), "id": found.name}
     return {**identity, **said, "created_at": utc(now()), **opened}
 
 
@@ -257,13 +258,6 @@ def _stored_config(found: Path) -> dict[str, Any]:
 def _count(root: Path) -> int:
     with os.scandir(root) as entries:
         return max(1, sum(entry.is_dir() and not entry.name.startswith(".") for entry in entries))
-
-
-def _uuid7() -> str:
-    """A new UUIDv7 (RFC 9562, 5.7): milliseconds, then random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
-    number = int(now() * 1000) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    return str(uuid.UUID(int=number))
 
 
 def _copy_parent(run: Run, asked: Settings) -> None:

@@ -8,11 +8,11 @@ three together.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runfmt.rows import is_leaf, leaves, merge, split_path
+from runfmt.rows import escape, is_leaf, is_path, leaves, merge, split_path
 
 __all__ = ["OPERATIONS", "Aggregate", "Definition", "Definitions", "HandValues", "summarise"]
 
@@ -53,26 +53,19 @@ class Definitions:
 
     def take(self, value: Any) -> bool:
         """Take the value of a ``_define`` row; False if it has not the form of R054."""
-        if not isinstance(value, dict) or not _is_name(value.get("name")):
+        if not isinstance(value, dict) or "name" not in value:
             return False
-        texts = [value.get(key) for key in ("step_metric", "goal")]
-        flags = [value.get(key) for key in ("step_sync", "hidden", "overwrite")]
-        operations = value.get("summary", [])
-        if not all(text is None or isinstance(text, str) for text in texts):
-            return False
-        if not all(flag is None or isinstance(flag, bool) for flag in flags):
-            return False
-        if not isinstance(operations, list) or not all(isinstance(op, str) for op in operations):
+        if not all(check(value[key]) for key, check in _MEMBERS.items() if key in value):
             return False
         said = Definition(
             value["name"],
             step_metric=value.get("step_metric"),
             step_sync=value.get("step_sync"),
             hidden=value.get("hidden"),
-            summary=tuple(op for op in OPERATIONS if op in operations),
-            goal=value.get("goal") if value.get("goal") in GOALS else None,
+            summary=tuple(op for op in OPERATIONS if op in value.get("summary", [])),
+            goal=value.get("goal"),
         )
-        self.add(said, overwrite=value.get("overwrite") is True)
+        self.add(said, overwrite=value.get("overwrite", False))
         return True
 
     def add(self, said: Definition, *, overwrite: bool = False) -> None:
@@ -101,8 +94,28 @@ class Definitions:
         return None if best is None else self.by_name[best]
 
 
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and name != "" and "*" not in name[:-1]
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and is_path(value.removesuffix("*"))
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_MEMBERS: dict[str, Callable[[object], bool]] = {
+    "name": _is_name,
+    "step_metric": is_path,
+    "step_sync": _is_flag,
+    "hidden": _is_flag,
+    "overwrite": _is_flag,
+    "summary": _are_texts,
+    "goal": GOALS.__contains__,
+}
+"""What the members of a ``_define`` are (R054)."""
 
 
 @dataclass
@@ -119,6 +132,10 @@ class HandValues:
     """What ``_summary`` rows said, by path, with the rows that came after (R086, R087)."""
 
     by_path: dict[str, list[_Said]] = field(default_factory=dict)
+    _keys: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    """The keys of each path that was ever said."""
+    _above: set[str] = field(default_factory=set, repr=False)
+    """The paths that lie above one that was ever said."""
 
     def take(self, step: int, value: Any) -> bool:
         """Take the value of a ``_summary`` row; False if it has not the form of R053."""
@@ -127,20 +144,35 @@ class HandValues:
         sets, deletes = value.get("set", {}), value.get("del", [])
         if not isinstance(sets, dict) or not isinstance(deletes, list):
             return False
-        if not all(isinstance(path, str) for path in deletes):
+        if not all(is_path(path) for path in (*sets, *deletes)):
             return False
         for path in deletes:
-            self.by_path.setdefault(path, []).append(_Said("del", step))
+            self._say(path, _Said("del", step))
         for path, item in sets.items():
-            self.by_path.setdefault(path, []).append(_Said("set", step, item))
+            self._say(path, _Said("set", step, item))
+            for other in self._in_the_way(path):
+                self.by_path[other].append(_Said("log", step))
         return True
+
+    def _say(self, path: str, said: _Said) -> None:
+        self.by_path.setdefault(path, []).append(said)
+        if path not in self._keys:
+            self._keys[path] = split_path(path)
+            self._above.update(_above(path, self._keys[path]))
+
+    def _in_the_way(self, path: str) -> list[str]:
+        """The paths above or below one, which cannot have a value beside it (R088)."""
+        above = [other for other in _above(path, self._keys[path]) if other in self.by_path]
+        if path not in self._above:
+            return above
+        return above + [other for other in self.by_path if other.startswith(path + ".")]
 
     def logged(self, step: int, row: Mapping[str, Any]) -> None:
         """Note that a row came; only the paths that were set or deleted before it matter."""
         for path, said in self.by_path.items():
             last = said[-1]
             # After a rewind the lowest step decides whether a row still counts.
-            if (last.what != "log" or step < last.step) and _value_at(row, path) is not None:
+            if (last.what != "log" or step < last.step) and _gives_value(row, self._keys[path]):
                 said.append(_Said("log", step))
 
     def rewind(self, step: int) -> None:
@@ -161,13 +193,29 @@ class HandValues:
         return last.what, last.value, since
 
 
-def _value_at(row: Mapping[str, Any], path: str) -> Any:
+def _above(path: str, keys: list[str]) -> list[str]:
+    """The paths above a path."""
+    above, end = [], len(path)
+    for key in reversed(keys[1:]):
+        end -= len(escape(key)) + 1
+        above.append(path[:end])
+    return above
+
+
+def _gives_value(row: Mapping[str, Any], keys: Iterable[str]) -> bool:
+    """Whether a row gives a key a value, or a leaf to a key that it lies in."""
     value: Any = row
-    for key in split_path(path):
-        if not isinstance(value, dict) or key not in value:
-            return None
+    for key in keys:
+        if not isinstance(value, dict) or "_type" in value:
+            return value is not None
+        if key not in value:
+            return False
         value = value[key]
-    return value
+    return value is not None
+
+
+_SCALE = 2.0**-60
+"""Sums are kept this much smaller, so that those of the largest numbers do not overflow."""
 
 
 class _Statistics:
@@ -194,7 +242,7 @@ class _Statistics:
         self.min = value if self.min is None or value < self.min else self.min
         self.max = value if self.max is None or value > self.max else self.max
         if math.isfinite(value):
-            _add_exactly(self.partials, float(value))
+            _add_exactly(self.partials, value * _SCALE)
         else:
             self.odd += value
 
@@ -202,7 +250,7 @@ class _Statistics:
     def mean(self) -> float | None:
         if not self.count:
             return None
-        return self.odd if self.odd else math.fsum(self.partials) / self.count
+        return self.odd if self.odd else math.fsum(self.partials) / self.count / _SCALE
 
     def show(self, definition: Definition) -> dict[str, Any]:
         best = self.max if definition.goal == "maximize" else self.min

@@ -108,9 +108,9 @@ def assert_true_prefix(source: Path, remote: Path) -> None:
     """A reader of the remote sees nothing that is not so, nor that refers to something missing."""
     for uid, copy in runs_in(remote).items():
         run = StoredRun(copy)
-        theirs = contents(copy)
         rows_there = run.history().rows
-        assert not run.problems
+        assert not run.problems, run.problems
+        theirs = contents(copy)
         ours = contents(runs_in(source)[uid])
         for path in filter(is_stream, theirs):
             assert ours[path].startswith(theirs[path]), path

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from runfmt.errors import FormatError
 from runfmt.history import Problem
-from runfmt.layout import CONFIG, EDITS, RUN, SUMMARY, is_private, is_safe, is_stream, phase
+from runfmt.layout import CONFIG, EDITS, METRICS, RUN, SUMMARY, is_private, is_safe, is_stream, phase
 from runfmt.reading import StoredRun
 from runfmt_sync.digests import (
     Changed,
@@ -37,6 +37,7 @@ __all__ = [
     "Entry",
     "Inventory",
     "committed_size",
+    "is_beginning",
     "known_of",
     "run_digest",
     "scan",
@@ -112,6 +113,12 @@ def take_inventory(
     digests.remember(key, known_of(entries), known)
     fault_point("inventory.taken")
     return Inventory(folder, run.document["uid"], run.id, entries, tuple(problems))
+
+
+def is_beginning(folder: Path) -> bool:
+    """Whether a run has neither ``run.json`` nor a byte of metrics: its writer is about to make it."""
+    metrics = folder / METRICS
+    return not (folder / RUN).exists() and metrics.exists() and not metrics.stat().st_size
 
 
 def known_of(entries: Mapping[str, Entry]) -> dict[str, Known]:

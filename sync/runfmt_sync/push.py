@@ -11,20 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from runfmt.documents import read_document, replace, replace_document
-from runfmt.edits import merge_edits
 from runfmt.errors import CommError, FormatError
 from runfmt.layout import EDITS, is_stream
-from runfmt.rows import decode_document
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
 from runfmt_sync.extents import MAX_EXTENT, Piece, cut, open_entry
 from runfmt_sync.faults import fault_point
-from runfmt_sync.inventory import Inventory, take_inventory
+from runfmt_sync.inventory import Inventory, is_beginning, take_inventory
 from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
 from runfmt_sync.receipts import Receipts
 from runfmt_sync.remotes import Remote
 from runfmt_sync.state import state_folder
-from runfmt_sync.store import Refused
+from runfmt_sync.store import Refused, lay_edits_together
 
 __all__ = ["Outcome", "Progress", "Push", "local_digests", "prefixes_of"]
 
@@ -120,7 +117,11 @@ class Push:
 
     def run(self, folders: Sequence[Path]) -> list[Outcome]:
         """Bring these runs; ``fault`` says afterwards whether the remote gave up."""
-        works = [_Work(Outcome(path, path.absolute().name), Inventory(path, "", "", {})) for path in folders]
+        works = [
+            _Work(Outcome(path, path.absolute().name), Inventory(path, "", "", {}))
+            for path in folders
+            if not is_beginning(path)
+        ]
         with ThreadPoolExecutor(self._jobs) as pool:
             for start in range(0, len(works), BATCH):
                 batch = works[start : start + BATCH]
@@ -197,14 +198,7 @@ class Push:
     def _merge_edits(self, inventory: Inventory) -> None:
         """Lay both sides' edits together here; the rest of the way they go as any document (R096)."""
         with self.remote.read(inventory.uid, EDITS) as file:
-            data = file.read()
-        path = inventory.folder / EDITS
-        theirs, ours = decode_document(data), read_document(path)
-        merged = merge_edits(theirs, ours)
-        if merged == theirs:
-            replace(path, data)
-        elif merged != ours:
-            replace_document(path, merged)
+            lay_edits_together(inventory.folder / EDITS, file.read())
         fault_point("push.merged")
 
     def _send(self, works: list[_Work]) -> None:

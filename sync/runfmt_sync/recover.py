@@ -10,7 +10,6 @@ import hashlib
 import os
 import socket
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
+from runfmt import layout
 from runfmt.documents import read_document, replace, replace_document, sync_directory, temporary_beside
 from runfmt.errors import FormatError, RunNotFound, UsageError
 from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid
@@ -186,7 +186,7 @@ def _mend_run_document(run: StoredRun, new_uid: bool) -> list[str]:
         document |= {"state": "killed", "exit_code": KILLED, "finished_at": _time_text(run.newest_line)}
         done = [f"{RUN}: the run was killed at {document['finished_at']}"]
     if new_uid:
-        document |= {"uid": _new_uid(), "id": run.path.absolute().name}
+        document |= {"uid": layout.new_uid(), "id": run.path.absolute().name}
         done.append(f"{RUN}: the run is now {document['uid']}")
     if done:
         replace_document(run.path / RUN, document)
@@ -211,7 +211,7 @@ def _rebuilt(run: StoredRun) -> dict[str, Any]:
     known: dict[str, Any] = {
         "runfmt": 1,
         "requires": [],
-        "uid": uid if is_uid(uid) else _new_uid(),
+        "uid": uid if is_uid(uid) else layout.new_uid(),
         "id": run.path.absolute().name,
         "project": "",
         "entity": "",
@@ -251,10 +251,3 @@ def _mend_summary(run: StoredRun) -> list[str]:
 
 def _time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _new_uid() -> str:
-    """A UUIDv7 (RFC 9562): milliseconds, then random bits."""
-    bits = (time.time_ns() // 10**6 << 80) | int.from_bytes(os.urandom(10), "big")
-    bits = bits & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
-    return str(uuid.UUID(int=bits))

@@ -408,15 +408,23 @@ class _Application:
             replace(path, data)
             return
         try:
-            theirs, ours = decode_document(data), read_document(path)
+            lay_edits_together(path, data)
         except FormatError as error:
             raise Refused(f"{error}: correct or remove it") from None
-        merged = merge_edits(ours, theirs)
-        if merged == theirs:
-            replace(path, data)
-        elif merged != ours:
-            replace_document(path, merged)
         fault_point("store.merged")
+
+
+def lay_edits_together(path: Path, data: bytes) -> None:
+    """Merge another side's ``edits.json`` into the one here (R096); equal sides end with equal bytes.
+
+    Raises ``FormatError`` if one of the two cannot be read.
+    """
+    theirs, ours = decode_document(data), read_document(path)
+    merged = merge_edits(ours, theirs)
+    if merged == theirs:
+        replace(path, data)
+    elif merged != ours:
+        replace_document(path, merged)
 
 
 def append(file: BinaryIO, extent: Extent, body: Iterable[bytes]) -> None:

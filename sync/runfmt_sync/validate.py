@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runfmt.errors import FormatError
 from runfmt.history import Problem
-from runfmt.layout import RUN, id_problem
+from runfmt.layout import RUN
 from runfmt.reading import StoredRun
 from runfmt_sync.inventory import unmovable
 
@@ -23,6 +23,4 @@ def validate(folder: Path) -> list[Problem]:
         found = [*run.problems, *(problem for problem in unmovable(folder) if problem.rule == "R007")]
     except OSError as error:
         return [Problem("", -1, "R004", str(error))]
-    if not run.is_damaged and (wrong := id_problem(run.id)):
-        found.append(Problem(RUN, -1, "R013", f"id {run.id!r} {wrong}"))
     return sorted(found)

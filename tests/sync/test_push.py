@@ -368,3 +368,9 @@ def test_two_pushers_at_once_double_nothing(source, remote, sync):
     sync()
     assert failures == []
     assert_same(source, remote)
+
+
+def test_run_that_is_just_being_made_is_no_damaged_run(source, remote, sync):
+    (source / "new").mkdir()
+    (source / "new" / "metrics.jsonl").touch()
+    assert sync() == {}

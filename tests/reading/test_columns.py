@@ -1,0 +1,127 @@
+"""The fast way to columns says what the exact one says, or nothing."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from runfmt.columns import as_array, exact_columns, plain_columns
+from runfmt.history import read_history
+from runfmt.layout import MAX_ROW
+from runfmt.rows import encode
+
+numbers = st.one_of(
+    st.integers(-5, 5),
+    st.sampled_from([2**53, 2**53 + 1, -(2**63), 2**63 - 1, 2**63, 2**64 - 1]),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+odd = st.one_of(
+    st.none(), st.booleans(), st.text(max_size=3), st.just("2024-01-01"), st.just([]), st.just({}),
+    st.just({"_type": "histogram"}), st.lists(numbers, max_size=2), st.sampled_from([math.nan, math.inf]),
+)  # fmt: skip
+names = st.sampled_from(["a", "b", "a.b", "ü", "", "\\", "_runtime"])
+plain_values = st.recursive(numbers, lambda inner: st.dictionaries(names, inner, max_size=2), max_leaves=4)
+values = st.one_of(plain_values, plain_values, odd, st.dictionaries(names, odd, max_size=2))
+plain_rows = st.builds(
+    lambda step, data: {"_step": step, "_timestamp": 1.5 + step, **data},
+    st.integers(0, 6),
+    st.dictionaries(names, values, max_size=3),
+)
+lines = st.one_of(
+    *[plain_rows.map(lambda row: encode(row, normal=True))] * 6,
+    st.sampled_from(
+        [
+            b"\n", b" \n", b"{}\n", b"[1]\n", b'{"_step":1}\n', b'{"_step":1,"_timestamp":1,"a":NaN}\n',
+            b'{"_step":1,"_timestamp":2,"a":{}}{"_step":2,"_timestamp":2}\n', b"\0\0\n", b'{"_step":1.0}\n',
+            b'{"_step":3,"_timestamp":1,"_rewind":3}\n', b'{"_step":1,"_timestamp":true,"a":1}\n',
+            b'{"_step":2,"_timestamp":1,"a":1,"a":2}\n', b'{"_step":2,"_timestamp":1,"a":-0}\r\n',
+            b'{"_step":-1,"_timestamp":1,"a":1}\n', b'{"_step":9007199254740992,"_timestamp":1,"a":1}\n',
+            b'{"_step":2,"_timestamp":1,"a":"\xff"}\n', b'{"_step":2,"_timestamp":1,"a":1e400}\n',
+        ]
+    ),
+)  # fmt: skip
+
+
+def exactly(data, keys=None):
+    return pd.DataFrame(exact_columns(read_history(data).rows, keys))
+
+
+def assert_same(data, keys=None):
+    columns = plain_columns(data, keys)
+    if columns is not None:
+        pd.testing.assert_frame_equal(pd.DataFrame(columns), exactly(data, keys))
+    return columns
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    st.lists(lines, max_size=6).map(b"".join), st.none() | st.lists(st.sampled_from(["a", "a.b"]), max_size=2)
+)
+@example(b'{"_step":1,"_timestamp":1,"a":1}\n{"_step":2,"_timestamp":1,"a":{}}\n', None)
+@example(b'{"_step":1,"_timestamp":1}{"_step":2,"_timestamp":1}\n\n', None)
+@example(b'{"_step":0,"_timestamp":1.5,"a":null,"b":0}\n', ["a"])
+def test_fast_columns_equal_the_exact_ones(data, keys):
+    assert_same(data, keys)
+
+
+def stream(rows, first=0):
+    return b"".join(
+        encode({"_step": step, "_timestamp": 1.0 + step, **row}, normal=True)
+        for step, row in enumerate(rows, first)
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        stream([{"loss": 0.5, "epoch": 1}, {"loss": 1, "epoch": 2}]),
+        stream([{"loss": 0.5}, {"accuracy": 0.1}, {"text": "x"}]),
+        stream([{"eval": {"acc": 0.5, "top.5": 1}}, {"eval": {"loss": 1.0}}, {"eval": {"deep": {"er": 1}}}]),
+        stream([{"a": None}, {"a": 1.5}, {"b": None}]),
+        stream([{"a": 1}, {"a": True}][:1]) + stream([{"b": True}], 1),
+        stream([{"a": 2**53 + 1}, {"b": 1}, {"c": 2**64 - 1}]),
+        stream([{"a": 1}] * 3, 5) + stream([{"a": 2, "b": 3}] * 4, 3) + stream([{"late": 1}], 0),
+        stream([{"é": "☃"}]),
+        stream([{f"key{i}": i / 7 for i in range(1000)}] * 3),
+    ],
+)
+def test_usual_streams_take_the_fast_way(data):
+    assert assert_same(data) is not None
+
+
+def test_types_that_change_after_many_blocks_are_told_alike():
+    rows = [{"late": 0, "pad": "x" * 250}] * 60_000
+    data = stream(rows) + stream([{"late": 0.5, "new": 1}, {"late": 2}], len(rows))
+    assert assert_same(data) is not None
+    assert assert_same(data, ["new"])["_step"].tolist() == [60_000]
+
+
+def test_line_that_no_writer_may_write_takes_the_exact_way():
+    data = stream([{"a": 1}]) + stream([{"a": 2}], 1)
+    long = json.dumps({"_step": 2, "_timestamp": 1, "a": "x" * MAX_ROW}).encode() + b"\n"
+    assert plain_columns(data + long) is None
+    assert exactly(data + long)["a"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2], "int64"), ([1, None], "float64"), ([2**53 + 1, None], "Int64"), ([1, 0.5], "float64"),
+        ([2**63, 1], "float64"), ([-(2**63)], "int64"), ([None, None], "float64"), ([], "float64"),
+        ([True, False], "bool"), ([True, None], "object"), ([True, 1], "object"), ([[1], [2]], "object"),
+        ([{"_type": "x"}, None], "object"), (["x", 1], "object"),
+    ],
+)  # fmt: skip
+def test_array_holds_every_value(values, dtype):
+    array = as_array(values)
+    assert array.dtype == dtype
+    assert pd.Series(array).dropna().tolist() == [value for value in values if value is not None]
+
+
+def test_array_of_texts_is_what_pandas_has_for_text():
+    series = pd.Series(as_array(["a", None, "b"]))
+    assert series.dtype == pd.Series(["a", None, "b"]).dtype
+    assert series.dropna().tolist() == ["a", "b"]
