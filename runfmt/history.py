@@ -64,7 +64,7 @@ def read_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
     A line longer than a row may be comes as None, and is never held whole. An
     uncommitted tail comes last, as empty bytes with the offset where it begins.
-    Never uses more memory than two of the longest rows.
+    Memory is bounded by a few of the longest rows.
     """
     offset = 0
     while line := stream.readline(MAX_ROW):
