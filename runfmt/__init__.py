@@ -31,7 +31,6 @@ from runfmt.reading import StoredRun, find_runs
 from runfmt.run import Run
 from runfmt.session import finish, init, log
 from runfmt.settings import generate_id, runs_folder
-from runfmt.standin import install_as_wandb
 
 __version__ = "0.1.0"
 _LAZY = {
@@ -40,6 +39,7 @@ _LAZY = {
     "Artifact": "artifacts",
     "AlertLevel": "alerts",
     "plot_table": "plot",
+    "install_as_wandb": "standin",
     "read_metrics": "frames",
     "read_runs": "frames",
 }

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runfmt import environment
 from runfmt.errors import warn
 from runfmt.layout import SUMMARY
 from runfmt.live import LiveSummary
@@ -148,4 +147,6 @@ class Background:
         self._system.sync()
 
     def _capture(self) -> None:
-        environment.capture_slowly(self._run)
+        from runfmt.environment import capture_slowly
+
+        capture_slowly(self._run)

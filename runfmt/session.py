@@ -14,7 +14,6 @@ import orjson
 
 from runfmt import lifecycle
 from runfmt.documents import read_document, replace, replace_document
-from runfmt.environment import capture
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, new_uid, stream_name
@@ -222,6 +221,8 @@ def _lock(found: Path) -> Any:
 
 def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]:
     """What ``run.json`` says of this run, an earlier process's words kept (R017)."""
+    from runfmt.environment import capture
+
     said = {
         "project": asked.project,
         "entity": asked.entity,
