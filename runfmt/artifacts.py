@@ -19,19 +19,19 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-from runfmt.documents import PIECE, copy_named, create, move, read_document, replace_document
+from runfmt.documents import PIECE, copy_named, create, leave_to_system, move, read_document, replace_document
 from runfmt.errors import CommError, Error, FormatError, UsageError, warn
 from runfmt.layout import ARTIFACT, ARTIFACTS, PRIVATE_CACHE, is_safe
 from runfmt.saving import safe_name
 
-__all__ = ["Artifact", "Entry", "log_artifact", "log_model", "use_artifact"]
+__all__ = ["Artifact", "Entry", "log_artifact", "use_artifact"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
@@ -276,13 +276,15 @@ def log_artifact(
     directory: Path,
     artifact_or_path: Any,
     *,
+    settle: Callable[[Path], None] = leave_to_system,
     name: str | None = None,
     type: str | None = None,
     aliases: Any = None,
 ) -> Artifact:
     """Copy an artifact, or a file or folder, into a run directory as a new version.
 
-    ``aliases`` is one text or several; the newest version is ``latest`` in any case.
+    ``aliases`` is one text or several; the newest version is ``latest`` in any case. ``settle``
+    is called with each file in its place, the document that names them last.
     """
     artifact = artifact_or_path
     if not isinstance(artifact, Artifact):
@@ -295,14 +297,12 @@ def log_artifact(
     for entry in artifact.entries.values():
         path = _path_in_version(entry.name, entries)
         entries[entry.name] = _stored(entry, folder, path, artifact._staging)
+        if entry.source is not None:
+            settle(folder / path)
     replace_document(folder / ARTIFACT, document, durable=False)
+    settle(folder / ARTIFACT)
     _take(artifact, document, folder, is_latest=True)
     return artifact
-
-
-def log_model(directory: Path, path: Any, *, name: str | None = None, aliases: Any = None) -> Artifact:
-    """Copy a model's file or folder into a run directory as a new version of type ``model``."""
-    return log_artifact(directory, path, name=name, type="model", aliases=aliases)
 
 
 def _of_path(path: Any, name: str, type: str | None) -> Artifact:

@@ -1,21 +1,25 @@
-"""The one thread of a run: all that can wait, so that ``log`` need not.
+"""The two threads of a run: all that can wait, so that ``log`` need not.
 
-It makes the streams durable every second (R111), samples the machine every 15
-seconds (R100), and every few seconds writes ``summary.json``, configs that were
-changed in place, and saved files that changed. A broken disk or driver in one of
-these is warned of and does not end the others.
+The prompt one makes the streams durable every second (R111) and samples the machine
+every 15 seconds (R100). The patient one does what may take long: it captures the
+environment, and every few seconds writes ``summary.json``, configs that were changed
+in place, and saved files that changed, and makes files durable. A broken disk or
+driver in one of these is warned of and does not end the others.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runfmt.documents import make_durable
 from runfmt.errors import warn
-from runfmt.layout import SUMMARY
+from runfmt.layout import FILES, SUMMARY
 from runfmt.live import LiveSummary
 from runfmt.rows import encode
 from runfmt.stream import Stream
@@ -31,8 +35,6 @@ SYNC_EVERY = 1.0
 """Seconds between two fsyncs of a stream that grows (R111)."""
 SUMMARY_EVERY = 5.0
 """Seconds between two writings of ``summary.json``, of the config and of live files."""
-SAMPLE_EVERY = 15.0
-"""Seconds between two samples of the machine (R100)."""
 SHARE = 20
 """A job that took a second is not done again for so many seconds."""
 SLICE = 200
@@ -40,9 +42,15 @@ SLICE = 200
 CAPTURE_WITHIN = 10.0
 """Seconds that the end of a run waits for what is captured of the environment."""
 
+Jobs = dict[Callable[[], None], float]
+"""What a thread does, and every how many seconds."""
+
 
 class Background:
-    """Started once, stopped once; a forked child abandons it."""
+    """Started once, stopped once; a forked child abandons it.
+
+    ``unsynced`` are the files that the next round makes durable.
+    """
 
     def __init__(self, run: Run, system: Stream) -> None:
         self._run = run
@@ -50,11 +58,24 @@ class Background:
         self._stop = threading.Event()
         self._files: list[tuple[Copied, str]] = []
         self._failed: set[str] = set()
-        self._thread = threading.Thread(target=self._work, name=f"runfmt-{run.id}", daemon=True)
+        self._sampler: Sampler | None = None
+        self.unsynced: deque[Path] = deque()
+        prompt: Jobs = {run._sync_streams: SYNC_EVERY, self._sample: run.settings.sample_every}
+        patient: Jobs = {
+            self._fold: SYNC_EVERY,
+            self._sync_files: SYNC_EVERY,
+            self._write_documents: SUMMARY_EVERY,
+            self._refresh_files: SUMMARY_EVERY,
+        }
+        self._threads = [
+            threading.Thread(target=self._work, args=work, name=f"runfmt-{run.id}", daemon=True)
+            for work in ((self._sample, prompt), (self._capture, patient))
+        ]
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def follow(self, copied: Copied, policy: str) -> None:
         """Copy saved files again when they change (``live``) or at the end (``end``)."""
@@ -62,27 +83,22 @@ class Background:
             self._files.append((copied, policy))
 
     def stop(self) -> None:
-        """End the thread, then do once more what must not be missing at the end."""
+        """End the threads, then do once more what must not be missing at the end."""
         self._stop.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(CAPTURE_WITHIN)
+        for thread in self._threads:
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(CAPTURE_WITHIN)
         self._attempt(self._refresh_files, final=True)
+        self.unsynced.extend(path for path in (self._run.directory / FILES).rglob("*") if path.is_file())
+        self._attempt(self._sync_files)
         self._system.close()
 
     def abandon(self) -> None:
         """Leave everything to the parent, in a forked child."""
         self._system.abandon()
 
-    def _work(self) -> None:
-        self._attempt(self._capture)
-        sampler = Sampler()
-        jobs: dict[Callable[[], None], float] = {
-            self._run._sync_streams: SYNC_EVERY,
-            self._fold: SYNC_EVERY,
-            self._write_documents: SUMMARY_EVERY,
-            self._refresh_files: SUMMARY_EVERY,
-            lambda: self._sample(sampler): SAMPLE_EVERY,
-        }
+    def _work(self, first: Callable[[], None], jobs: Jobs) -> None:
+        self._attempt(first)
         due = {job: time.monotonic() + every for job, every in jobs.items()}
         while not self._stop.wait(max(0.0, min(due.values()) - time.monotonic())):
             for job, every in jobs.items():
@@ -140,11 +156,21 @@ class Background:
             if final or policy == "live":
                 copied.refresh()
 
-    def _sample(self, sampler: Sampler) -> None:
+    def _sync_files(self) -> None:
+        files = {self.unsynced.popleft(): None for _ in range(len(self.unsynced))}
+        make_durable(files, self._run.directory)
+
+    def _sample(self) -> None:
         from runfmt.run import now
 
-        self._system.append(encode({"_timestamp": now(), **sampler.sample()}, normal=True))
-        self._system.sync()
+        found: dict[str, Any] = {}
+        try:
+            if self._sampler is None:
+                self._sampler = Sampler(self._run.directory)
+            found = self._sampler.sample()
+        finally:  # a heartbeat also where the machine tells nothing
+            self._system.append(encode({"_timestamp": now(), **found}, normal=True))
+            self._system.sync()
 
     def _capture(self) -> None:
         from runfmt.environment import capture_slowly

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,8 @@ from runfmt.rows import decode_document, encode_document
 __all__ = [
     "copy_named",
     "create",
+    "leave_to_system",
+    "make_durable",
     "move",
     "read_document",
     "replace",
@@ -55,12 +58,13 @@ def replace_document(path: Path, document: Mapping[str, Any], *, durable: bool =
 
 
 def copy_named(
-    source: Path, folder: Path, name: Callable[[str], str], *, keep: bool = False
+    source: Path, folder: Path, name: Callable[[str], str], *, keep: bool = False, durable: bool = False
 ) -> tuple[Path, str, int]:
     """Copy a file in pieces, as a whole: ``name`` gives the copy's name in the folder from its SHA-256.
 
     Gives path, SHA-256 and size of the copy. With ``keep`` a file that is there under the
-    name with the same size stays as it is. Not fsynced. Raises ``OSError``; nothing is left behind then.
+    name with the same size stays as it is; with ``durable`` the contents are fsynced before they
+    replace others. Raises ``OSError``; nothing is left behind then.
     """
     temporary, digest, size = temporary_beside(folder / "copy"), hashlib.sha256(), 0
     try:
@@ -68,6 +72,9 @@ def copy_named(
             while piece := original.read(PIECE):
                 digest.update(piece)
                 size += file.write(piece)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         target = folder / name(digest.hexdigest())
         if not (keep and target.is_file() and target.stat().st_size == size):
             os.replace(temporary, target)
@@ -111,8 +118,31 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
 
 
+def leave_to_system(path: Path) -> None:
+    """Leave it to the system when a file becomes durable; for who may lose it in a power cut."""
+
+
+def make_durable(files: Iterable[Path], top: Path) -> None:
+    """Make files durable, and the names that lead to them from ``top``; passes over what is gone."""
+    folders: set[Path] = set()
+    for path in files:
+        with suppress(FileNotFoundError):
+            _sync(path)
+        folders.update(folder for folder in path.parents if folder.is_relative_to(top))
+    for folder in sorted(folders, reverse=True):  # the inner ones first
+        sync_directory(folder)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a folder durable."""
+    try:
+        _sync(path)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no such thing
+            raise
+
+
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

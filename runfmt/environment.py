@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from runfmt.documents import replace
 from runfmt.layout import FILES
+from runfmt.system import gpu_names
 
 if TYPE_CHECKING:
     from runfmt.run import Run
@@ -55,7 +56,7 @@ def capture_slowly(run: Run) -> None:
     found: dict[str, Any] = {}
     if git := _git():
         found["git"] = git
-    if gpus := _gpus():
+    if gpus := gpu_names():
         found["gpus"] = gpus
     if found:
         run._change(environment={**run._document["environment"], **found})
@@ -123,12 +124,6 @@ def _requirements() -> bytes:
 
     found = {f"{one.metadata['Name']}=={one.version}" for one in distributions() if one.metadata["Name"]}
     return "".join(line + "\n" for line in sorted(found, key=str.lower)).encode()
-
-
-def _gpus() -> list[str]:
-    from runfmt.system import Sampler
-
-    return Sampler().gpu_names()
 
 
 def _user() -> str:

@@ -12,14 +12,14 @@ import io
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import orjson
 
 from runfmt.arrays import is_array, is_of, is_torch, numpy, to_numpy
-from runfmt.documents import copy_named, replace
+from runfmt.documents import copy_named, leave_to_system, replace
 from runfmt.errors import MissingLibrary, UsageError, warn
 from runfmt.layout import media_path
 from runfmt.pixels import movie, pillow, to_pillow
@@ -54,23 +54,30 @@ class Sink(Protocol):
 
 
 class DirectorySink:
-    """Puts media into a run directory."""
+    """Puts media into a run directory.
 
-    def __init__(self, directory: Path, *, strict: bool = False) -> None:
-        self._directory = directory
+    ``settle`` is called with each file in its place, before a row names it: it makes the
+    file durable, or sees to it that this will happen.
+    """
+
+    def __init__(
+        self, directory: Path, settle: Callable[[Path], None] = leave_to_system, *, strict: bool = False
+    ) -> None:
+        self._directory, self._settle = directory, settle
         self.strict = strict
 
     def put(self, kind: str, key: str, data: bytes | Path, ending: str) -> dict[str, Any]:
         """Store contents, or a copy of a file made in pieces; equal media of a key once (R074).
 
-        Whole on disk when this returns, but not fsynced.
+        Whole on disk when this returns.
         """
         ending = _ending(ending)
         if isinstance(data, Path):
             folder = (self._directory / media_path(kind, key, "", ending)).parent
             folder.mkdir(parents=True, exist_ok=True)
             name = lambda digest: Path(media_path(kind, key, digest, ending)).name  # noqa: E731
-            _, digest, size = copy_named(data, folder, name, keep=True)
+            target, digest, size = copy_named(data, folder, name, keep=True)
+            self._settle(target)
             return {"path": media_path(kind, key, digest, ending), "sha256": digest, "size": size}
         digest = hashlib.sha256(data).hexdigest()
         path = media_path(kind, key, digest, ending)
@@ -78,6 +85,7 @@ class DirectorySink:
         if not (target.is_file() and target.stat().st_size == len(data)):
             target.parent.mkdir(parents=True, exist_ok=True)
             replace(target, data, durable=False)
+        self._settle(target)
         return {"path": path, "sha256": digest, "size": len(data)}
 
 

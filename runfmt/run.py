@@ -20,7 +20,7 @@ from typing import Any
 from runfmt.background import Background
 from runfmt.config import Config
 from runfmt.console import Console
-from runfmt.documents import replace_document
+from runfmt.documents import make_durable, replace_document
 from runfmt.errors import FormatError, NotStarted, UsageError, warn
 from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, stream_name
 from runfmt.live import LiveSummary, Summary
@@ -239,7 +239,7 @@ class Run:
         from runfmt.media import DirectorySink
         from runfmt.values import normalise_row
 
-        return normalise_row(data, DirectorySink(self.directory, strict=self.settings.strict))
+        return normalise_row(data, DirectorySink(self.directory, self._settle, strict=self.settings.strict))
 
     def _append(self, line: bytes) -> None:
         if self._metrics.foreign:
@@ -354,7 +354,7 @@ class Run:
             return []
         from runfmt.saving import save
 
-        copied = save(self.directory, glob_str, base_path, policy)
+        copied = save(self.directory, glob_str, base_path, policy, settle=self._settle)
         self._background.follow(copied, policy)
         return copied.names
 
@@ -362,7 +362,7 @@ class Run:
         """Copy the Python files below ``root`` into the run."""
         from runfmt.saving import log_code
 
-        log_code(self.directory, root, name, **filters)
+        log_code(self.directory, root, name, settle=self._settle, **filters)
 
     def log_artifact(
         self, artifact_or_path: Any, name: str | None = None, type: str | None = None, aliases: Any = None
@@ -370,13 +370,13 @@ class Run:
         """Copy an artifact's files into the run as a new version."""
         from runfmt.artifacts import log_artifact
 
-        return log_artifact(self.directory, artifact_or_path, name=name, type=type, aliases=aliases)
+        return log_artifact(
+            self.directory, artifact_or_path, settle=self._settle, name=name, type=type, aliases=aliases
+        )
 
     def log_model(self, path: Any, name: str | None = None, aliases: Any = None) -> Any:
         """Copy a model's files into the run as a new version of an artifact of type ``model``."""
-        from runfmt.artifacts import log_model
-
-        return log_model(self.directory, path, name=name, aliases=aliases)
+        return self.log_artifact(path, name, "model", aliases)
 
     def use_artifact(self, artifact_or_name: Any, type: str | None = None, **_: Any) -> Any:
         """Find a logged artifact by ``name:alias`` in the folder of runs."""
@@ -491,6 +491,13 @@ class Run:
             if name not in self._warned:
                 self._warned.add(name)
                 warn(f"{error.strerror} ({self.directory / name}): it could not be written; make room", 4)
+
+    def _settle(self, path: Path) -> None:
+        """A file of the run is in its place: make it durable at once (R073), or in the next round."""
+        if self.settings.durability == "fsync":
+            make_durable([path], self.directory)
+        else:
+            self._background.unsynced.append(path)
 
     def _sync_streams(self) -> None:
         self._metrics.sync()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from runfmt.documents import copy_named
+from runfmt.documents import copy_named, leave_to_system
 from runfmt.errors import UsageError, warn
 from runfmt.layout import CODE, FILES, RUN
 
@@ -25,11 +25,12 @@ _NO_CODE = ("__pycache__", "build", "node_modules", "site-packages", "wandb")
 class Copied:
     """Copies that were made, and where each came from.
 
-    ``names`` are the paths of the copies, as text.
+    ``names`` are the paths of the copies, as text. ``settle`` is called with each copy in
+    its place: it makes the copy durable, or sees to it that this will happen.
     """
 
-    def __init__(self, pairs: list[tuple[Path, Path]]) -> None:
-        self._pairs = pairs
+    def __init__(self, pairs: list[tuple[Path, Path]], settle: Callable[[Path], None]) -> None:
+        self._pairs, self._settle = pairs, settle
         self._seen: dict[Path, tuple[int, int, int]] = {}
         self.names = [str(target) for _, target in pairs]
         self.refresh()
@@ -50,11 +51,20 @@ class Copied:
         if self._seen.get(target) == state:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        copy_named(source, target.parent, lambda _: target.name)
+        # What replaces an older copy is durable before, so that a power cut leaves one of the two.
+        copy_named(source, target.parent, lambda _: target.name, durable=target.exists())
+        self._settle(target)
         self._seen[target] = state
 
 
-def save(directory: Path, glob_str: Any, base_path: Any = None, policy: str = "live") -> Copied:
+def save(
+    directory: Path,
+    glob_str: Any,
+    base_path: Any = None,
+    policy: str = "live",
+    *,
+    settle: Callable[[Path], None] = leave_to_system,
+) -> Copied:
     """Copy the files and folders that match into ``files/`` of a run directory.
 
     The folders below ``base_path`` are kept: without it those below the working
@@ -76,7 +86,7 @@ def save(directory: Path, glob_str: Any, base_path: Any = None, policy: str = "l
     pairs = _pairs(directory.absolute() / FILES, str(pattern), base)
     if not pairs:
         warn(f"no file matches {text} yet, and none was saved: call save() when it is there", stacklevel=3)
-    return Copied(pairs)
+    return Copied(pairs, settle)
 
 
 def _pairs(files: Path, pattern: str, base: PurePath) -> list[tuple[Path, Path]]:
@@ -110,6 +120,8 @@ def log_code(
     name: str | None = None,
     include_fn: Callable[..., bool] | None = None,
     exclude_fn: Callable[..., bool] | None = None,
+    *,
+    settle: Callable[[Path], None] = leave_to_system,
 ) -> Copied:
     """Copy the code below ``root`` into ``files/code/``, or ``files/code/<name>/``.
 
@@ -126,7 +138,7 @@ def log_code(
         for path in _code_in(top, directory.absolute().parent)
         if include(str(path)) and not exclude(str(path))
     ]
-    return Copied([(path, target / safe_name(path.relative_to(top))) for path in found])
+    return Copied([(path, target / safe_name(path.relative_to(top))) for path in found], settle)
 
 
 def _is_code(path: str) -> bool:

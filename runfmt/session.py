@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 from runfmt import lifecycle
-from runfmt.documents import read_document, replace, replace_document
+from runfmt.documents import read_document, replace, replace_document, sync_directory
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, new_uid, stream_name
 from runfmt.live import last_step
 from runfmt.rows import encode
 from runfmt.run import Run, now, own_writer, utc
-from runfmt.settings import Settings, environment, generate_id, random_name, resolve
+from runfmt.settings import Settings, generate_id, random_name, resolve, said_in_settings
 
 __all__ = ["active_run", "finish", "init", "require", "set_config"]
 
@@ -77,7 +77,9 @@ def init(
     Raises ``UsageError`` for a value that cannot be meant, ``TypeError`` for an
     unknown parameter, ``OSError`` if the folder cannot be written.
     """
-    asked = resolve(entity=entity, project=project, **options)
+    options |= {"entity": entity, "project": project}
+    said = said_in_settings(settings)
+    asked = resolve(**options | {name: said[name] for name in said if options.get(name) is None})
     if (previous := _previous(asked)) is not None:
         return previous
     values = _config_values(config, config_exclude_keys, config_include_keys)
@@ -140,6 +142,7 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
     if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
         replace_document(found / CONFIG, {})
         replace_document(found / RUN, document)
+        sync_directory(asked.root)  # R018
     run = Run(found, document, asked, writer=writer)
     if lock is not None:
         _locks[run] = lock
@@ -307,7 +310,7 @@ def in_child() -> None:
 
 
 def _tell(run: Run, text: str) -> None:
-    if run._is_main and not environment("SILENT"):
+    if run._is_main and not run.settings.silent:
         sys.stderr.write(f"runfmt: {text}\n")
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ __all__ = [
     "rank",
     "resolve",
     "runs_folder",
+    "said_in_settings",
 ]
 
 MODES = {
@@ -34,6 +35,16 @@ MODES = {
     "disabled": "disabled",
 }
 RESUMES = ("allow", "must", "never", "auto")
+_IN_SETTINGS = {
+    **{name: name for name in ("project", "entity", "mode", "console", "resume", "reinit", "save_code")},
+    **{name: name for name in ("silent", "x_stats_sampling_interval")},
+    **{f"run_{name}": name for name in ("id", "name", "notes", "tags", "job_type")},
+    "run_group": "group",
+    "root_dir": "dir",
+}
+"""What of W&B's settings means something here, and the parameter that it is."""
+SAMPLE_EVERY = 15.0
+"""Seconds between two samples of the machine, at most (R100)."""
 REINITS = ("default", "return_previous", "finish_previous", "create_new")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ADJECTIVES = (
@@ -55,7 +66,10 @@ _NOUNS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """One ``init``, resolved. ``resume_step`` and ``fork_from`` come from ``ID?_step=N``."""
+    """One ``init``, resolved. ``resume_step`` and ``fork_from`` come from ``ID?_step=N``.
+
+    ``sample_every`` is in seconds, above 0 and at most 15.
+    """
 
     root: Path
     project: str
@@ -74,6 +88,8 @@ class Settings:
     durability: str
     strict: bool
     save_code: bool
+    silent: bool = False
+    sample_every: float = SAMPLE_EVERY
     resume_step: int | None = None
     fork_from: tuple[str, int] | None = None
 
@@ -121,6 +137,8 @@ def resolve(
     console: str | None = None,
     durability: str = "second",
     strict: bool = False,
+    silent: bool | None = None,
+    x_stats_sampling_interval: float | None = None,
 ) -> Settings:
     """Check and complete what ``init`` was given. Raises ``UsageError`` for what cannot be meant."""
     if sum(value is not None for value in (resume, resume_from, fork_from)) > 1:
@@ -148,9 +166,29 @@ def resolve(
         durability=_checked("durability", durability, ("second", "fsync")),
         strict=strict,
         save_code=bool(save_code),
+        silent=_is_true(environment("SILENT")) if silent is None else bool(silent),
+        sample_every=_interval(x_stats_sampling_interval),
         resume_step=resume_step,
         fork_from=None if fork_from is None else _at_step("fork_from", fork_from),
     )
+
+
+def said_in_settings(settings: Any) -> dict[str, Any]:
+    """The parameters that a dict or an object of settings gives; the rest of it means nothing here."""
+    said = settings if isinstance(settings, Mapping) else getattr(settings, "__dict__", {})
+    return {ours: said[theirs] for theirs, ours in _IN_SETTINGS.items() if said.get(theirs) is not None}
+
+
+def _is_true(text: str | None) -> bool:
+    return (text or "false").lower() not in ("false", "0", "no", "off")
+
+
+def _interval(seconds: Any) -> float:
+    if seconds is None:
+        return SAMPLE_EVERY
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise UsageError(f"x_stats_sampling_interval={seconds!r} must be a number of seconds above 0")
+    return min(float(seconds), SAMPLE_EVERY)
 
 
 def _checked(what: str, value: Any, allowed: Sequence[str]) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Sampler"]
+__all__ = ["Sampler", "gpu_names"]
 
 
 class Sampler:
     """Takes a sample when asked; without psutil or NVIDIA's library it holds less, but it is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder  # its disk is the one that is looked at
         self._process, self._psutil = _open_psutil()
         self._gpus, self._nvml = _open_gpus()
 
@@ -26,15 +28,11 @@ class Sampler:
             found["gpu"] = [_gpu(self._nvml, gpu) for gpu in self._gpus]
         return found
 
-    def gpu_names(self) -> list[str]:
-        """What the GPUs call themselves."""
-        return [str(self._nvml.nvmlDeviceGetName(gpu)) for gpu in self._gpus]
-
     def _with_psutil(self) -> dict[str, Any]:
         psutil = self._psutil
         memory, disk, network = (
             psutil.virtual_memory(),
-            psutil.disk_usage(os.getcwd()),
+            psutil.disk_usage(str(self._folder)),
             psutil.net_io_counters(),
         )
         found = {
@@ -57,7 +55,9 @@ def _open_psutil() -> tuple[Any, Any]:
         import psutil
     except ImportError:
         return None, None
-    return psutil.Process(), psutil
+    process = psutil.Process()
+    psutil.cpu_percent(), process.cpu_percent()  # percentages are since the last call
+    return process, psutil
 
 
 def _open_gpus() -> tuple[list[Any], Any]:
@@ -70,6 +70,12 @@ def _open_gpus() -> tuple[list[Any], Any]:
         return [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())], pynvml
     except pynvml.NVMLError:  # the library is there, the driver is not
         return [], None
+
+
+def gpu_names() -> list[str]:
+    """What the GPUs call themselves."""
+    gpus, nvml = _open_gpus()
+    return [str(nvml.nvmlDeviceGetName(gpu)) for gpu in gpus]
 
 
 def _gpu(nvml: Any, handle: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import runfmt
-from runfmt.artifacts import Artifact, log_artifact, log_model, use_artifact
+from runfmt.artifacts import Artifact, log_artifact, use_artifact
 from runfmt.errors import CommError, Error, FormatError, UsageError
 
 
@@ -148,7 +148,7 @@ def test_paths_urls_and_models_are_logged_directly(run, data):
     assert log_artifact(run, str(data / "a.bin")).name == "run-r1-a.bin:v0"
     assert log_artifact(run, data, name="dir").file_count == 2
     assert log_artifact(run, "gs://bucket/x", name="ref").get_path("x").uri == "gs://bucket/x"
-    model = log_model(run, data / "a.bin", name="net", aliases=["best"])
+    model = log_artifact(run, data / "a.bin", name="net", type="model", aliases=["best"])
     assert (model.type, model.aliases) == ("model", ["best", "latest"])
     with pytest.raises(UsageError, match="no such file"):
         log_artifact(run, "absent")
