@@ -336,8 +336,9 @@ class Run:
         if (self._finished or self._forked) and not self._may_write("summary"):
             return
         said = {key: value for key, value in (("set", sets), ("del", deletes)) if value}
-        with self._lock:
-            self._control("_summary", said)
+        if said:
+            with self._lock:
+                self._control("_summary", said)
 
     # Files
 

@@ -1,0 +1,1 @@
+WAIVERS: dict[str, str] = {}
