@@ -20,6 +20,7 @@ __all__ = [
     "MAX_ROW",
     "METRICS",
     "PRIVATE_CACHE",
+    "PRIVATE_EDITS_LOCK",
     "PRIVATE_LOCK",
     "RUN",
     "SUMMARY",
@@ -46,6 +47,8 @@ ARTIFACTS = "files/artifacts"
 ARTIFACT = "artifact.json"
 """What each version of an artifact, ``files/artifacts/<name>/v<N>/``, is described in."""
 PRIVATE_LOCK = ".lock"
+PRIVATE_EDITS_LOCK = ".edits.lock"
+"""Held while ``edits.json`` is changed, by whoever edits; ``.lock`` is the trainer's."""
 PRIVATE_CACHE = ".cache"
 
 MAIN = "main"

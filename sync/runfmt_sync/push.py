@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from runfmt.editing import lay_edits_together
 from runfmt.errors import CommError, FormatError
 from runfmt.layout import EDITS, is_stream
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
@@ -21,7 +22,7 @@ from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
 from runfmt_sync.receipts import Receipts
 from runfmt_sync.remotes import Remote
 from runfmt_sync.state import state_folder
-from runfmt_sync.store import Refused, lay_edits_together
+from runfmt_sync.store import Refused
 
 __all__ = ["Outcome", "Progress", "Push", "local_digests", "prefixes_of"]
 
@@ -198,7 +199,7 @@ class Push:
     def _merge_edits(self, inventory: Inventory) -> None:
         """Lay both sides' edits together here; the rest of the way they go as any document (R096)."""
         with self.remote.read(inventory.uid, EDITS) as file:
-            lay_edits_together(inventory.folder / EDITS, file.read())
+            lay_edits_together(inventory.folder, file.read())
         fault_point("push.merged")
 
     def _send(self, works: list[_Work]) -> None:

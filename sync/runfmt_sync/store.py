@@ -27,12 +27,11 @@ from typing import BinaryIO
 
 from filelock import FileLock
 
-from runfmt.documents import read_document, replace, replace_document
-from runfmt.edits import merge_edits
+from runfmt.documents import read_document, replace_document
+from runfmt.editing import lay_edits_together
 from runfmt.errors import Error, FormatError
 from runfmt.layout import EDITS, PRIVATE_LOCK, RUN, id_problem, is_safe, is_stream, is_uid, phase
 from runfmt.reading import StoredRun, find_runs
-from runfmt.rows import decode_document
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_file
 from runfmt_sync.extents import Extent, Piece
 from runfmt_sync.faults import fault_point
@@ -403,28 +402,11 @@ class _Application:
         """``edits.json`` is never replaced: both sides' edits are kept (R096)."""
         data = b"".join(body)
         _check_digest(extent, data)
-        path = self.folder / EDITS
-        if not path.exists():
-            replace(path, data)
-            return
         try:
-            lay_edits_together(path, data)
-        except FormatError as error:
-            raise Refused(f"{error}: correct or remove it") from None
+            lay_edits_together(self.folder, data)
+        except (FormatError, TimeoutError) as error:
+            raise Refused(str(error)) from None
         fault_point("store.merged")
-
-
-def lay_edits_together(path: Path, data: bytes) -> None:
-    """Merge another side's ``edits.json`` into the one here (R096); equal sides end with equal bytes.
-
-    Raises ``FormatError`` if one of the two cannot be read.
-    """
-    theirs, ours = decode_document(data), read_document(path)
-    merged = merge_edits(ours, theirs)
-    if merged == theirs:
-        replace(path, data)
-    elif merged != ours:
-        replace_document(path, merged)
 
 
 def append(file: BinaryIO, extent: Extent, body: Iterable[bytes]) -> None:
