@@ -1,12 +1,18 @@
 """The command ``runfmt``. Knows how to ask and how to answer; what is done is done elsewhere.
 
-Exit codes: 0 all well, 1 something is wrong with data, 2 called wrongly, 3 a remote does not answer.
+Exit codes: 0 all well, 1 something is wrong with data, 2 called wrongly, 3 a remote does not answer,
+130 interrupted.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import sys
+import traceback
+import warnings
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +34,8 @@ CODES: tuple[tuple[type[Exception], int], ...] = (
     (Error, 1),
     (OSError, 1),
 )
+INTERRUPTED = 130
+"""What shells say of a program that Ctrl-C ended."""
 
 
 class _Commands(click.Group):
@@ -38,10 +46,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click's own: whoever reads us has enough
+        except KeyboardInterrupt:
+            click.echo("runfmt: interrupted: what is done stays, call it again for the rest", err=True)
+            ctx.exit(INTERRUPTED)
         except tuple(kind for kind, _ in CODES) as error:
             if ctx.params["verbose"]:
-                raise
-            click.echo(f"runfmt: {error}", err=True)
+                click.echo(traceback.format_exc(), err=True)
+            click.echo(f"runfmt: {_text(error)}", err=True)
             ctx.exit(next(code for kind, code in CODES if isinstance(error, kind)))
 
 
@@ -50,6 +61,16 @@ class _Commands(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show where an error comes from.")
 def main(verbose: bool) -> None:
     """Bring machine-learning runs anywhere, prove it, and look at them."""
+    warnings.showwarning = lambda message, *_: click.echo(f"runfmt: {message}", err=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _text(error: Exception) -> str:
+    """What an error says, and where; the system's are put into the same words as ours."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error)
 
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path())
@@ -70,9 +91,15 @@ def _open(remote: str | None) -> Remote:
 
 
 def _print_json(value: Any) -> None:
-    import orjson
+    click.echo(json.dumps(value, indent=2, default=_plain))
 
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _nothing_in(paths: tuple[str, ...]) -> str:
+    return f"no runs in {', '.join(_paths(paths))}"
 
 
 @main.command()
@@ -99,8 +126,8 @@ def sync(
     as_json: bool,
 ) -> None:
     """Bring what is not there yet. PATHS are runs or folders of runs."""
-    from runfmt_sync.progress import Display, Quiet, summary_line
-    from runfmt_sync.push import Progress, Push
+    from runfmt_sync.progress import show_progress, summary_line
+    from runfmt_sync.push import Push
     from runfmt_sync.receipts import is_another_store
     from runfmt_sync.selection import select_runs
 
@@ -108,16 +135,15 @@ def sync(
     folders = select_runs(
         _paths(paths), include=include, exclude=exclude, project=project, apart=Path(opened.url)
     )
-    if is_another_store(opened.url, opened.store_id):
-        click.echo(f"{opened.url} is not the store that it was last time: it is asked anew", err=True)
-    with (Display if sys.stderr.isatty() and not as_json else Quiet)() as display:
-        progress = Progress() if as_json else display
+    with show_progress(quiet=as_json) as progress:
         push = Push(opened, jobs=jobs, believe=not verify, dry_run=dry_run, progress=progress)
+        if opened.store_id and is_another_store(opened.url, opened.store_id):
+            click.echo(f"{opened.url} is not the store that it was last time: it is asked anew", err=True)
         outcomes = push.run(folders)
     if as_json:
         _print_json({"remote": opened.url, "store": opened.store_id, "fault": push.fault, "runs": outcomes})
     else:
-        click.echo(summary_line(outcomes, opened.url))
+        click.echo(summary_line(outcomes, opened.url) if outcomes else _nothing_in(paths))
     if push.fault:
         raise push.fault
     sys.exit(any(outcome.status == "failed" for outcome in outcomes))
@@ -147,7 +173,10 @@ def verify_command(paths: tuple[str, ...], remote: str | None, as_json: bool) ->
             if word in FAILING:
                 click.echo(f"  {word}: {path}")
     bad = sum(not verdict.is_good for verdict in verdicts)
-    click.echo(f"{len(verdicts) - bad} runs verified at {opened.url}" + (f", {bad} failed" if bad else ""))
+    if verdicts:
+        click.echo(f"{len(verdicts) - bad} verified at {opened.url}" + (f", {bad} failed" if bad else ""))
+    else:
+        click.echo(_nothing_in(paths))
     sys.exit(bad > 0)
 
 
@@ -170,7 +199,7 @@ def remote_add(name: str, url: str) -> None:
 @json_option
 def remote_list(as_json: bool) -> None:
     """Say which remotes there are."""
-    from runfmt_sync.configuration import known_remotes
+    from runfmt_sync.configuration import NO_REMOTE, known_remotes
 
     remotes, default = known_remotes()
     if as_json:
@@ -178,6 +207,8 @@ def remote_list(as_json: bool) -> None:
     else:
         for name, url in remotes.items():
             click.echo(f"{name}\t{url}" + ("\t(default)" if name == default else ""))
+        if not remotes:
+            click.echo(NO_REMOTE, err=True)
 
 
 @remote.command("remove")
@@ -204,8 +235,10 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
     rows = list_runs(select_runs(places))
     if as_json:
         _print_json(rows)
-    else:
+    elif rows:
         print_table(rows)
+    else:
+        click.echo(_nothing_in(paths))
 
 
 @main.command()
@@ -215,16 +248,18 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
     """Say what is in a run."""
-    from runfmt_sync.listing import describe, print_description, print_raw
+    from runfmt_sync.listing import describe, print_description, print_raw, strict
     from runfmt_sync.selection import select_runs
 
     folders = select_runs([run])
-    if len(folders) != 1:
+    if not folders:
+        raise RunNotFound(f"no runs in {run}: name a run's folder")
+    if len(folders) > 1:
         raise UsageError(f"{run} is not one run but {len(folders)}: `runfmt ls {run}` lists them")
     if raw:
         print_raw(folders[0], writer)
     elif as_json:
-        _print_json(describe(folders[0], writer))
+        _print_json(strict(describe(folders[0], writer)))
     else:
         print_description(describe(folders[0], writer))
 
@@ -259,7 +294,8 @@ def validate_command(paths: tuple[str, ...], as_json: bool) -> None:
         for folder, problems in found.items():
             for problem in problems:
                 click.echo(f"{folder}: {problem}")
-        click.echo(f"{len(found) - bad} runs are as they should be" + (f", {bad} are not" if bad else ""))
+        good = f"{len(found) - bad} as the specification demands" + (f", {bad} not" if bad else "")
+        click.echo(good if found else _nothing_in(paths))
     sys.exit(bad > 0)
 
 
@@ -275,11 +311,15 @@ def recover_command(paths: tuple[str, ...], source: str | None, new_uid: bool) -
     from runfmt_sync.selection import select_runs
 
     remote = _open(source) if source else None
-    failed = False
-    for folder in select_runs(paths):
+    folders, failed = select_runs(paths), False
+    for folder in folders:
         try:
-            done = recover(folder, remote=remote, new_uid=new_uid)
+            click.echo(
+                f"{folder}: {'; '.join(recover(folder, remote=remote, new_uid=new_uid)) or 'is whole'}"
+            )
         except (UsageError, FormatError, RunNotFound, OSError) as error:
-            done, failed = [str(error)], True
-        click.echo(f"{folder}: {'; '.join(done) or 'is whole'}", err=failed)
+            click.echo(f"{folder}: {_text(error)}", err=True)
+            failed = True
+    if not folders:
+        click.echo(_nothing_in(paths))
     sys.exit(failed)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from runfmt.documents import read_document, replace_document
-from runfmt.errors import UsageError
+from runfmt.errors import Error, UsageError
 
-__all__ = ["add_remote", "configuration_path", "known_remotes", "remove_remote", "resolve"]
+__all__ = ["NO_REMOTE", "add_remote", "configuration_path", "known_remotes", "remove_remote", "resolve"]
 
+NO_REMOTE = "no remote is known: `runfmt remote add stick /mnt/stick` adds one"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -23,7 +24,18 @@ def configuration_path() -> Path:
 
 
 def _read() -> dict[str, Any]:
-    return {"default": None, "remotes": {}, **read_document(configuration_path())}
+    path = configuration_path()
+    document = {"default": None, "remotes": {}, **read_document(path)}
+    remotes, default = document["remotes"], document["default"]
+    if not (isinstance(remotes, dict) and all(map(_is_entry, remotes.values()))):
+        raise Error(f"no remotes can be read from it: correct or remove it ({path})")
+    if default is not None and default not in remotes:
+        raise Error(f"its default {default!r} is no remote: correct or remove it ({path})")
+    return document
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("url"), str)
 
 
 def _write(document: dict[str, Any]) -> None:
@@ -69,12 +81,13 @@ def resolve(remote: str | None) -> str:
     remotes, default = known_remotes()
     if remote is None:
         if default is None:
-            raise UsageError("no remote is known: `runfmt remote add stick /mnt/stick` adds one")
+            raise UsageError(NO_REMOTE)
         return remotes[default]
     if remote in remotes:
         return remotes[remote]
     if _NAME.fullmatch(remote) and not Path(remote).exists():
         raise UsageError(
-            f"there is no remote {remote}, and no such folder: `runfmt remote add {remote} URL` adds it"
+            f"there is no remote {remote}, and no such folder: `runfmt remote add {remote} URL` adds it, "
+            f"--remote ./{remote} makes a folder"
         )
     return remote

@@ -133,7 +133,7 @@ def decode_known(document: Mapping[str, Any]) -> dict[str, Known]:
 class KnownDigests:
     """The digests of runs' files by run folder; a cache that spares reading, and may be deleted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._journal = Journal(path)
 
     def of(self, run: str) -> dict[str, Known]:

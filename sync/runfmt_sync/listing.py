@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 
 from runfmt.errors import FormatError, UsageError
+from runfmt.layout import MAIN, METRICS
 from runfmt.reading import StoredRun
+from runfmt.rows import encode_document
 from runfmt_sync.digests import CHUNK
 from runfmt_sync.inventory import committed_size
 
-__all__ = ["describe", "list_runs", "print_description", "print_raw", "print_table"]
+__all__ = ["describe", "list_runs", "print_description", "print_raw", "print_table", "strict"]
 
 COLORS = {"running": "cyan", "finished": "green", "preempted": "yellow"}
 
@@ -53,10 +56,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         steps = "" if row["steps"] is None else f"{row['steps']:,}"
         plain = [_plain(row[key]) for key in ("id", "name", "project")]
         table.add_row(*plain, f"[{color}]{row['state']}[/]", steps, _age(now - row["time"]))
-    if rows:
-        Console(highlight=False).print(table)
-    else:
-        click.echo("no runs")
+    Console(highlight=False).print(table)
 
 
 def _plain(text: str) -> str:
@@ -75,6 +75,7 @@ def _age(seconds: float) -> str:
 def describe(folder: Path, writer: str) -> dict[str, Any]:
     """All of a run but its rows."""
     run = StoredRun(folder)
+    _stream_of(run, writer)
     return {
         **run.attributes,
         "id": run.id,
@@ -87,6 +88,11 @@ def describe(folder: Path, writer: str) -> dict[str, Any]:
         "files": run.files,
         "problems": [str(problem) for problem in run.problems],
     }
+
+
+def strict(about: dict[str, Any]) -> dict[str, Any]:
+    """A description in strict JSON, NaN and the infinities as in the run's documents (R090)."""
+    return about | {key: orjson.loads(encode_document(about[key])) for key in ("config", "summary")}
 
 
 def print_description(about: dict[str, Any]) -> None:
@@ -104,16 +110,18 @@ def print_description(about: dict[str, Any]) -> None:
 
 def print_raw(folder: Path, writer: str) -> None:
     """Print the committed prefix of a metrics stream (R020)."""
-    run = StoredRun(folder)
-    name = run.writers.get(writer)
-    if name is None:
-        raise UsageError(
-            f"{folder} has no metrics of a writer {writer!r}; there is: {', '.join(run.writers) or 'none'}"
-        )
     output = sys.stdout.buffer
-    with open(folder / name, "rb") as stream:
+    with open(folder / _stream_of(StoredRun(folder), writer), "rb") as stream:
         left = committed_size(stream)
         stream.seek(0)
         while left and (chunk := stream.read(min(left, CHUNK))):
             output.write(chunk)
             left -= len(chunk)
+
+
+def _stream_of(run: StoredRun, writer: str) -> str:
+    """The metrics stream of a writer; a run may have none of the main one."""
+    if writer not in run.writers and (run.writers or writer != MAIN):
+        known = ", ".join(run.writers) or "none"
+        raise UsageError(f"{run.path} has no metrics of a writer {writer}; there is: {known}")
+    return run.writers.get(writer, METRICS)

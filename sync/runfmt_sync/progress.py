@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bar
 
 from runfmt_sync.push import Outcome, Progress
 
-__all__ = ["Display", "Quiet", "human", "outcome_line", "summary_line"]
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+__all__ = ["Display", "Quiet", "human", "outcome_line", "show_progress", "summary_line"]
 
 
 def human(size: float) -> str:
@@ -30,14 +33,6 @@ class Quiet(Progress):
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Quiet:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
     def done(self, outcome: Outcome) -> None:
         """Print the line of a run."""
         lines = [*outcome_line(outcome), *(f"  note: {note}" for note in outcome.notes)]
@@ -53,28 +48,11 @@ class Quiet(Progress):
 class Display(Quiet):
     """The same lines above a bar with rate and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, bar: Bar) -> None:
         super().__init__()
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("sync"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bar = Bar(*columns, console=console, transient=True)
-        self._task = self._bar.add_task("sync", total=0)
+        self._bar = bar
+        self._task = bar.add_task("sync", total=0)
         self._total = 0
-
-    def __enter__(self) -> Display:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def planned(self, size: int) -> None:
         """Make the bar longer."""
@@ -89,6 +67,26 @@ class Display(Quiet):
     def show(self, line: str) -> None:
         """Print one line above the bar."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal, lines without one, nothing for machines."""
+    if quiet or not sys.stderr.isatty():
+        yield Progress() if quiet else Quiet()
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("sync"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Display(bar)
 
 
 def outcome_line(outcome: Outcome) -> list[str]:

@@ -111,9 +111,12 @@ class Push:
     ) -> None:
         self.remote = remote
         self.fault: CommError | None = None
+        self._stopped = False
         self._jobs, self._believe, self._dry_run = jobs, believe, dry_run
         self._progress = progress or Progress()
         self._digests = local_digests()
+        if not dry_run:
+            remote.prepare()
         self._receipts = Receipts(remote.store_id)
 
     def run(self, folders: Sequence[Path]) -> list[Outcome]:
@@ -124,13 +127,19 @@ class Push:
             if not is_beginning(path)
         ]
         with ThreadPoolExecutor(self._jobs) as pool:
-            for start in range(0, len(works), BATCH):
-                batch = works[start : start + BATCH]
-                _each(pool, self._look, batch)
-                while batch:
-                    first, batch = _first_of_each_uid(batch)
-                    self._push(first, pool)
+            try:
+                for start in range(0, len(works), BATCH):
+                    self._bring(works[start : start + BATCH], pool)
+            except BaseException:  # Ctrl-C: what is under way ends at the next extent
+                self._stopped = True
+                raise
         return [work.outcome for work in works]
+
+    def _bring(self, batch: list[_Work], pool: ThreadPoolExecutor) -> None:
+        _each(pool, self._look, batch)
+        while batch:
+            first, batch = _first_of_each_uid(batch)
+            self._push(first, pool)
 
     def _push(self, works: list[_Work], pool: ThreadPoolExecutor) -> None:
         """Ask, plan and send until all is confirmed; what is refused or moved meanwhile goes again."""
@@ -204,7 +213,7 @@ class Push:
 
     def _send(self, works: list[_Work]) -> None:
         """Send the plans of some runs together, and have what arrived confirmed."""
-        if self.fault is not None:
+        if self.fault is not None or self._stopped:
             return
         refused = self.remote.apply(piece for work in works for piece in self._pieces(work))
         fault_point("push.applied")
@@ -226,6 +235,8 @@ class Push:
                 path = span.path
                 with open_entry(work.inventory.folder, work.inventory.entries[path]) as file:
                     for extent, body in cut(work.inventory.uid, span, file):
+                        if self._stopped:
+                            return
                         fault_point("push.extent")
                         yield extent, body
                         work.outcome.extents += 1

@@ -10,7 +10,7 @@ from typing import Any
 from runfmt_sync.digests import Proof
 from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Inventory
-from runfmt_sync.state import Journal, state_folder
+from runfmt_sync.state import Journal, state_folder, store_state
 
 __all__ = ["Receipt", "Receipts", "decode_receipt", "encode_receipt", "is_another_store"]
 
@@ -50,7 +50,7 @@ class Receipts:
     """The receipts of one store."""
 
     def __init__(self, store_id: str) -> None:
-        self._journal = Journal(state_folder() / "remotes" / store_id / "receipts.jsonl")
+        self._journal = Journal(store_state(store_id) / "receipts.jsonl" if store_id else None)
 
     def get(self, uid: str) -> Receipt | None:
         """The last receipt of a run."""

@@ -28,7 +28,9 @@ def select_runs(
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UsageError(f"there is no folder {path}")
+            raise UsageError(f"there is no folder {path}: name runs, or folders of runs")
+        if apart is not None and apart.resolve() in (path.resolve(), *path.resolve().parents):
+            raise UsageError(f"{path} is in the remote {apart}: name the folder of your own runs")
         for folder in find_runs(path):
             names = (folder.absolute().name, folder.relative_to(path).as_posix())
             if (not include or _matches(names, include)) and not _matches(names, exclude):

@@ -15,7 +15,7 @@ import orjson
 
 from runfmt.documents import replace
 
-__all__ = ["Journal", "state_folder"]
+__all__ = ["Journal", "state_folder", "store_state"]
 
 
 def state_folder() -> Path:
@@ -25,14 +25,19 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "runfmt"
 
 
+def store_state(store_id: str) -> Path:
+    """Where the state about one store lies."""
+    return state_folder() / "remotes" / store_id
+
+
 class Journal:
-    """A map on disk: one line a change, the last line of a key counts.
+    """A map on disk: one line a change, the last line of a key counts. Without a path it is not kept.
 
     Several processes may append; a line that a crash cut is skipped. It is only
     a cache, so nothing is fsynced and a lost line costs only time.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._values: dict[str, Any] | None = None
@@ -50,6 +55,8 @@ class Journal:
         line = b"\n" + orjson.dumps([key, value]) + b"\n"  # the first LF ends what a crash may have left
         with self._lock:
             self._load()[key] = value
+            if self.path is None:
+                return
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:
@@ -63,7 +70,10 @@ class Journal:
 
     def _load(self) -> dict[str, Any]:
         if self._values is None:
-            self._values = values = {}
+            values: dict[str, Any] = {}
+            self._values = values
+            if self.path is None:
+                return values
             lines = 0
             for key, value in _read(self.path):
                 values[key] = value

@@ -73,13 +73,24 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        with self.lock("store"):
-            self.id = _store_id(root)
+        self.id = _read_id(root)
         self._folders: dict[str, Path] = {}
         self._refusals: dict[str, str] = {}
         self._names: dict[str, Path] = {}
-        for folder in find_runs(root):
+        for folder in find_runs(root) if root.is_dir() else ():
             self._register(folder)
+
+    def prepare(self) -> None:
+        """Make the folder a store, if it is none yet; opening one writes nothing."""
+        if not self.id:
+            self.root.mkdir(exist_ok=True)
+            with self.lock("store"):
+                self.id = _read_id(self.root) or _make_id(self.root)
+
+    def _check(self) -> None:
+        """Nothing is written below a mount point from which the disk was taken away."""
+        if self.id and _read_id(self.root) != self.id:
+            raise FileNotFoundError(errno.ENOENT, "the store is gone", str(self.root))
 
     def _register(self, folder: Path) -> None:
         self._names[str(folder).lower()] = folder
@@ -110,6 +121,7 @@ class Store:
 
     def have(self, asks: Iterable[Ask], digests: KnownDigests, *, believe: bool = True) -> dict[str, Have]:
         """What is here of runs, of those that are not the same as asked."""
+        self._check()
         found = ((ask.uid, self._have(ask, digests, believe)) for ask in asks)
         return {uid: have for uid, have in found if have is not None}
 
@@ -123,8 +135,7 @@ class Store:
                 continue  # another sync is at it
             except OSError as error:
                 return Have(refused=str(_refusal(error)))
-        if not self.root.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "the folder is gone", str(self.root))
+        self._check()
         return Have(refused="it changes while it is read: sync again")
 
     def _look(self, ask: Ask, digests: KnownDigests, believe: bool) -> Have | None:
@@ -169,6 +180,7 @@ class Store:
 
         All is durable when this returns. New runs share a barrier, and appear after it.
         """
+        self._check()
         refused: dict[str, Refused] = {}
         with _Batch(self, refused) as batch:
             for uid, group in groupby(pieces, key=lambda piece: piece[0].uid):
@@ -497,14 +509,16 @@ def _fsync_folder(path: Path) -> None:
             raise
 
 
-def _store_id(root: Path) -> str:
-    """The identity of a store; made when first seen."""
-    path = root / PRIVATE / "store.json"
-    with suppress(FormatError):
-        known = read_document(path).get("id")
+def _read_id(root: Path) -> str:
+    """The identity of a store, empty if it has none yet."""
+    with suppress(FormatError, NotADirectoryError):
+        known = read_document(root / PRIVATE / "store.json").get("id")
         if isinstance(known, str) and re.fullmatch(r"[0-9a-f-]{36}", known):
             return known
-    path.parent.mkdir(exist_ok=True)
+    return ""
+
+
+def _make_id(root: Path) -> str:
     made = str(uuid.uuid4())
-    replace_document(path, {"id": made})
+    replace_document(root / PRIVATE / "store.json", {"id": made})
     return made

@@ -43,13 +43,19 @@ def verify(folders: list[Path], remote: Remote) -> Iterator[Verdict]:
         try:
             ours = take_inventory(folder, digests, believe=False)
             have = remote.have([Ask.about(ours)], believe=False).get(ours.uid)
-            verdict.id, verdict.problem = ours.id, have.refused if have else ""
+            verdict.id, verdict.problem = ours.id, _problem(folder, have)
             verdict.files = compare(ours, have, prefixes_of(ours, have), receipts.get(ours.uid))
         except Changed as error:
             verdict.problem = f"{error} changed while it was read; verify again"
         except (FormatError, OSError) as error:
             verdict.problem = str(error)
         yield verdict
+
+
+def _problem(folder: Path, have: Have | None) -> str:
+    if have is None or have.entries:
+        return ""
+    return have.refused or f"is not at the remote: `runfmt sync {folder}` brings it"
 
 
 def compare(

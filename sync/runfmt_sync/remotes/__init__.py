@@ -27,8 +27,13 @@ class Remote(Protocol):
     """A mirror. Raises ``CommError`` if it cannot go on."""
 
     url: str
-    store_id: str
-    """Whose receipts are believed: another id, and everything is asked anew."""
+
+    @property
+    def store_id(self) -> str:
+        """Whose receipts are believed: another id, and everything is asked anew. Empty: none yet."""
+
+    def prepare(self) -> None:
+        """Make the place ready to take runs, and give it an id; opening and reading write nothing."""
 
     def have(self, asks: Iterable[Ask], *, believe: bool = True) -> dict[str, Have]:
         """What is there of runs, of those that are not the same; unless ``believe``, read every byte."""

@@ -12,25 +12,40 @@ from runfmt.reading import StoredRun
 from runfmt_sync.digests import KnownDigests
 from runfmt_sync.extents import Piece
 from runfmt_sync.plan import Ask, Have
-from runfmt_sync.state import state_folder
+from runfmt_sync.state import store_state
 from runfmt_sync.store import Refused, Store
 
 __all__ = ["DirectoryRemote"]
 
 
 class DirectoryRemote:
-    """A :class:`runfmt_sync.remotes.Remote` on a path; makes the folder if its parent is there."""
+    """A :class:`runfmt_sync.remotes.Remote` on a path; a folder that is not there yet holds no runs."""
 
     def __init__(self, path: str) -> None:
         root = Path(path).expanduser()
         self.url = str(root)
         if not root.parent.is_dir():
             raise CommError(f"there is no folder {root.parent} for the remote {root}: mount it, or make it")
+        if root.exists() and not root.is_dir():
+            raise CommError(f"the remote {root} is a file: name a folder")
         with self._faults():
-            root.mkdir(exist_ok=True)
             self.store = Store(root)
-        self.store_id = self.store.id
-        self._digests = KnownDigests(state_folder() / "remotes" / self.store_id / "digests.jsonl")
+        self._digests = self._known()
+
+    def _known(self) -> KnownDigests:
+        return KnownDigests(store_state(self.store_id) / "digests.jsonl" if self.store_id else None)
+
+    @property
+    def store_id(self) -> str:
+        """The id in the folder, empty before runs were brought to it."""
+        return self.store.id
+
+    def prepare(self) -> None:
+        """Make the folder, if its parent is there, and give it an id."""
+        if not self.store_id:
+            with self._faults():
+                self.store.prepare()
+            self._digests = self._known()
 
     def have(self, asks: Iterable[Ask], *, believe: bool = True) -> dict[str, Have]:
         """What is in the directory of runs, of those that are not the same."""
