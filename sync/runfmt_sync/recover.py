@@ -21,14 +21,14 @@ from filelock import FileLock, Timeout
 from runfmt import layout
 from runfmt.documents import read_document, replace, replace_document, sync_directory, temporary_beside
 from runfmt.errors import FormatError, RunNotFound, UsageError
-from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid
+from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid, phase
 from runfmt.reading import CRASHED_AFTER, STATES, StoredRun
 from runfmt.rows import encode_document
 from runfmt.stream import Stream
 from runfmt.summary import Aggregate, summarise
-from runfmt_sync.digests import CHUNK, prove_stream
+from runfmt_sync.digests import CHUNK
 from runfmt_sync.extents import Span, cut
-from runfmt_sync.inventory import committed_size, scan
+from runfmt_sync.inventory import Entry, committed_size, scan
 from runfmt_sync.plan import Ask, Held
 from runfmt_sync.remotes import Remote
 from runfmt_sync.store import append
@@ -77,7 +77,8 @@ def _alone(run: StoredRun) -> Iterator[None]:
 
 
 def _restore(run: StoredRun, remote: Remote) -> list[str]:
-    uid = run.uid or _uid_at(remote, run)
+    known = run.document.get("uid")
+    uid = known if is_uid(known) else _uid_at(remote, run)
     ours, _ = scan(run.path, {})
     streams = {path: entry.length for path, entry in ours.items() if is_stream(path)}
     have = remote.have([Ask(uid, "", streams)]).get(uid)
@@ -85,8 +86,11 @@ def _restore(run: StoredRun, remote: Remote) -> list[str]:
         raise RunNotFound(f"the remote {remote.url} has no run {run.id} ({uid})")
     if have.refused:
         raise FormatError("R012", have.refused, remote.url)
-    done = []
     for path, theirs in have.entries.items():
+        if is_stream(path):
+            _check_prefix(run.path, path, ours.get(path), theirs)
+    done = []
+    for path, theirs in sorted(have.entries.items(), key=lambda item: (phase(item[0]), item[0])):
         if is_stream(path):
             size = _restore_stream(run.path, remote, uid, path, theirs)
             done += [f"{path}: {size:,} bytes restored"] if size else []
@@ -119,6 +123,14 @@ def _is_wanted(run: StoredRun, path: str) -> bool:
     return False
 
 
+def _check_prefix(folder: Path, path: str, ours: Entry | None, theirs: Held) -> None:
+    if ours and ours.length <= theirs.length and ours.proof != theirs.proof:
+        raise UsageError(
+            f"{path} has diverged from the remote: `runfmt recover {folder} --new-uid` "
+            "makes it a run of its own"
+        )
+
+
 def _restore_stream(folder: Path, remote: Remote, uid: str, path: str, theirs: Held) -> int:
     """Append what the remote has beyond ours, by the rule of the store; gives the bytes."""
     descriptor = os.open(folder / path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
@@ -126,11 +138,6 @@ def _restore_stream(folder: Path, remote: Remote, uid: str, path: str, theirs: H
         size = committed_size(file)
         if theirs.length <= size:
             return 0
-        if prove_stream(file, size) != theirs.proof:
-            raise UsageError(
-                f"{path} has diverged from the remote: `runfmt recover {folder} --new-uid` "
-                "makes it a run of its own"
-            )
         with remote.read(uid, path) as source:
             for extent, body in cut(uid, Span(path, size, theirs.length), source):
                 append(file, extent, body)
