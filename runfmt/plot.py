@@ -39,7 +39,8 @@ def plot_table(
     """
     if not isinstance(data_table, Table):
         raise TypeError(f"plot_table takes a runfmt.Table, not {type(data_table).__name__}")
-    said = {"spec": vega_spec_name, "fields": dict(fields), "strings": dict(string_fields or {})}
+    columns = {word: str(column) for word, column in fields.items() if column is not None}  # R077
+    said = {"spec": vega_spec_name, "fields": columns, "strings": dict(string_fields or {})}
     return Table(data_table.columns, data_table.data, plot=said)
 
 

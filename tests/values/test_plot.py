@@ -22,7 +22,7 @@ def test_a_chart_is_a_table_that_says_how_it_is_drawn(sink):
     }
     found = normalise_row(charts, sink)
     assert {value["_type"] for value in found.values()} == {"table-file"}
-    assert found["line"]["plot"]["fields"] == {"x": "x", "y": "y", "stroke": None}
+    assert found["line"]["plot"]["fields"] == {"x": "x", "y": "y"}
     assert found["own"]["plot"] == {"spec": "team/chart", "fields": {"a": "x"}, "strings": {"title": "t"}}
     assert charts["bar"].data == [[1, 2]]
     with pytest.raises(TypeError, match=r"runfmt\.Table"):
