@@ -20,6 +20,8 @@ PICTURE = {
 TABLE = b'{"columns":["a","b"],"data":[[1,"x"],[null,"y"]],"_nonfinite":{"/data/1/0":"NaN"}}\n'
 TABLE_DIGEST = hashlib.sha256(TABLE).hexdigest()
 TABLE_PATH = f"media/table/t_{TABLE_DIGEST[:20]}.table.json"
+PAGE_PATH = f"media/html/a..b_{DIGEST[:20]}.html"
+PAGE = {"_type": "html-file", "path": PAGE_PATH, "sha256": DIGEST, "size": 1}
 PEOPLE = {"time": T0 + 10, "author": "ann"}
 
 
@@ -812,13 +814,9 @@ MEDIA = [
         "media-on-its-way",
         "R070",
         "A file that is not there yet is no problem of the row, nor are dots within a name.",
-        metrics=[
-            row(0, a={"_type": "html-file", "path": "media/html/a..b_0.html", "sha256": DIGEST, "size": 1})
-        ],
-        rows=[
-            row(0, a={"_type": "html-file", "path": "media/html/a..b_0.html", "sha256": DIGEST, "size": 1})
-        ],
-        summary={"a": {"_type": "html-file", "path": "media/html/a..b_0.html", "sha256": DIGEST, "size": 1}},
+        metrics=[row(0, a=PAGE)],
+        rows=[row(0, a=PAGE)],
+        summary={"a": PAGE},
     ),
     Vector(
         "path-without-type",
