@@ -35,6 +35,7 @@ from runfmt.settings import generate_id, runs_folder
 __version__ = "0.1.0"
 _LAZY = {
     **dict.fromkeys(["Image", "Audio", "Video", "Html", "Object3D", "Plotly", "Histogram"], "media"),
+    "Api": "api",
     "Table": "tables",
     "Artifact": "artifacts",
     "AlertLevel": "alerts",
@@ -49,6 +50,7 @@ _OF_THE_RUN = (
 
 __all__ = [
     "AlertLevel",
+    "Api",
     "Artifact",
     "Audio",
     "CommError",

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,10 +22,12 @@ __all__ = [
     "make_durable",
     "move",
     "read_document",
+    "remove_folder",
     "replace",
     "replace_document",
     "sync_directory",
     "temporary_beside",
+    "temporary_folder",
 ]
 
 PIECE = 2**20
@@ -113,6 +116,15 @@ def read_document(path: Path) -> dict[str, Any]:
         raise FormatError(error.rule, error.message, str(path)) from None
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder: it is gone as a whole before the first file in it is (R005). Raises ``OSError``."""
+    import shutil  # loads bz2 and lzma, which `import runfmt` has no time for
+
+    aside = temporary_beside(path)
+    os.replace(path, aside)
+    shutil.rmtree(aside)
+
+
 def temporary_beside(path: Path) -> Path:
     """A private name in the same folder (R005), from which a rename is atomic."""
     return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
@@ -131,6 +143,21 @@ def make_durable(files: Iterable[Path], top: Path) -> None:
         folders.update(folder for folder in path.parents if folder.is_relative_to(top))
     for folder in sorted(folders, reverse=True):  # the inner ones first
         sync_directory(folder)
+
+
+def temporary_folder(owner: object, parent: Path | None = None) -> Path:
+    """Make a private folder that goes with an object; one of the system's without a parent."""
+    import shutil
+    import tempfile
+
+    folder, process = tempfile.mkdtemp(prefix="runfmt-", dir=parent), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == process:  # a forked child leaves it to its parent
+            shutil.rmtree(folder, ignore_errors=True)
+
+    weakref.finalize(owner, remove)
+    return Path(folder)
 
 
 def sync_directory(path: Path) -> None:

@@ -42,7 +42,7 @@ def add_edits(run: Path, changes: Mapping[str, Any]) -> None:
     def change(there: bytes) -> bytes:
         ours = _read(there, str(run / EDITS))
         if not entries:
-            entries.update(stamped(changes, ours, time.time(), _author()))
+            entries.update(stamped(changes, ours, round(time.time(), 6), _author()))
         merged = merge_edits(ours, entries)
         return there if are_same(merged, ours) else encode_document(merged)
 

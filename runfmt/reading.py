@@ -36,7 +36,7 @@ from runfmt.layout import (
 from runfmt.rows import decode, marked
 from runfmt.summary import Aggregate, summarise
 
-__all__ = ["StoredRun", "describe", "find_runs"]
+__all__ = ["StoredRun", "describe", "find_runs", "unix_time"]
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
 CRASHED_AFTER = 300.0
@@ -110,7 +110,7 @@ class StoredRun:
         """Unix time of the newest line, or of the creation, or 0 (R019)."""
         times = [_last_timestamp(self.path / name) for name in self.stream_names if name.endswith(".jsonl")]
         known = [found for found in times if found is not None]
-        return max(known) if known else _unix_time(self.document.get("created_at"))
+        return max(known) if known else unix_time(self.document.get("created_at"))
 
     @cached_property
     def stream_names(self) -> list[str]:
@@ -412,7 +412,7 @@ def _timestamp(line: bytes) -> float | None:
     return value if is_time(value) else None
 
 
-def _unix_time(text: object) -> float:
+def unix_time(text: object) -> float:
     """Unix seconds of a time in ``run.json``; 0 if it is none."""
     try:
         return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
