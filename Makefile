@@ -6,7 +6,7 @@ SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml R
 # The environment holds the project as an editable install (make dev) or as a wheel (make test).
 INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 
-.PHONY: help tools dev wheel lint type test demo bench clean
+.PHONY: help tools dev wheel lint type test demo soak bench clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -65,6 +65,10 @@ demo: $(INSTALLED) ## train on Fashion-MNIST, sync to a folder, read the metrics
 	RUNFMT_DIR=demo/runs $(BIN)/python examples/fashion_mnist.py --data demo/data
 	$(BIN)/runfmt sync demo/runs --remote demo/remote
 	$(BIN)/python -c "$$TABLE"
+
+KILLS ?= 200
+soak: $(INSTALLED) ## kill trainings KILLS times (200) at random moments, and look whether anything is missing
+	KILLS=$(KILLS) $(BIN)/pytest -q -n 2 -rP tests/fault/test_kill.py
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py

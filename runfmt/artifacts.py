@@ -15,10 +15,7 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import sys
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +23,16 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-from runfmt.documents import PIECE, copy_named, create, leave_to_system, move, read_document, replace_document
+from runfmt.documents import (
+    PIECE,
+    copy_named,
+    create,
+    leave_to_system,
+    move,
+    read_document,
+    replace_document,
+    temporary_folder,
+)
 from runfmt.errors import CommError, Error, FormatError, UsageError, warn
 from runfmt.layout import ARTIFACT, ARTIFACTS, PRIVATE_CACHE, is_safe
 from runfmt.saving import safe_name
@@ -176,8 +182,7 @@ class Artifact:
             cache = None if directory is None else directory / PRIVATE_CACHE
             if cache is not None:
                 cache.mkdir(exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix="artifact-", dir=cache))
-            weakref.finalize(self, shutil.rmtree, self._staging, ignore_errors=True)
+            self._staging = temporary_folder(self, cache)
         return self._staging
 
     def _add(self, entry: Entry, *, overwrite: bool = False) -> Entry:
@@ -239,8 +244,7 @@ class Artifact:
 def _run_directory() -> Path | None:
     """The directory of the open run, if there is one that is written."""
     run = getattr(sys.modules.get("runfmt"), "run", None)
-    directory = getattr(run, "directory", None)
-    return directory if isinstance(directory, Path) else None
+    return None if run is None or run.settings.disabled else Path(run.directory)
 
 
 def _is_same(one: Entry, other: Entry) -> bool:

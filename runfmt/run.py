@@ -22,7 +22,7 @@ from runfmt.config import Config
 from runfmt.console import Console
 from runfmt.documents import make_durable, replace_document
 from runfmt.errors import FormatError, NotStarted, UsageError, warn
-from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, stream_name
+from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, new_uid, stream_name
 from runfmt.live import LiveSummary, Summary
 from runfmt.rows import RESERVED, encode
 from runfmt.settings import Settings, checked_tags
@@ -30,7 +30,7 @@ from runfmt.steps import StepMetrics, checked_definition, valid_step
 from runfmt.stream import Stream
 from runfmt.summary import Definition
 
-__all__ = ["Run", "now", "utc"]
+__all__ = ["Run", "document_of", "now", "own_writer", "utc"]
 
 _STARTED = time.time() - time.monotonic()
 _RESERVED = frozenset(RESERVED)
@@ -45,6 +45,27 @@ def now() -> float:
 def utc(seconds: float) -> str:
     """A time as ``run.json`` writes it."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def document_of(asked: Settings, run_id: str, name: str) -> dict[str, Any]:
+    """What ``run.json`` says of a new run, but for its environment."""
+    return {
+        "runfmt": 1,
+        "requires": [],
+        "uid": new_uid(),
+        "id": run_id,
+        "project": asked.project,
+        "entity": asked.entity,
+        "name": name,
+        "notes": asked.notes,
+        "tags": list(asked.tags),
+        "group": asked.group,
+        "job_type": asked.job_type,
+        "created_at": utc(now()),
+        "state": "running",
+        "exit_code": None,
+        "finished_at": None,
+    }
 
 
 class Run:

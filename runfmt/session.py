@@ -16,10 +16,10 @@ from runfmt import lifecycle
 from runfmt.documents import read_document, replace, replace_document, sync_directory
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
-from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, new_uid, stream_name
+from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, stream_name
 from runfmt.live import last_step
 from runfmt.rows import encode
-from runfmt.run import Run, now, own_writer, utc
+from runfmt.run import Run, document_of, own_writer
 from runfmt.settings import Settings, generate_id, random_name, resolve, said_in_settings
 
 __all__ = ["active_run", "finish", "init", "require", "set_config"]
@@ -83,6 +83,8 @@ def init(
     if (previous := _previous(asked)) is not None:
         return previous
     values = _config_values(config, config_exclude_keys, config_include_keys)
+    if asked.disabled:
+        return _disabled(asked, values)
     run = _open(asked, values)
     _make_active(run, asked)
     if sync_tensorboard or tensorboard:
@@ -91,6 +93,17 @@ def init(
         patch(run)
     if monitor_gym:
         warn("monitor_gym is not there: log the videos with runfmt.Video", 2)
+    return run
+
+
+def _disabled(asked: Settings, values: dict[str, Any]) -> Run:
+    global _run
+    from runfmt.disabled import DisabledRun
+
+    run = DisabledRun(asked)
+    run.config.update(values)
+    if asked.reinit != "create_new":
+        _run = run
     return run
 
 
@@ -226,15 +239,6 @@ def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]
     """What ``run.json`` says of this run, an earlier process's words kept (R017)."""
     from runfmt.environment import capture
 
-    said = {
-        "project": asked.project,
-        "entity": asked.entity,
-        "name": asked.name or random_name(_count(asked.root)),
-        "notes": asked.notes,
-        "tags": list(asked.tags),
-        "group": asked.group,
-        "job_type": asked.job_type,
-    }
     opened = {"state": "running", "exit_code": None, "finished_at": None, "environment": capture()}
     if carry_on or asked.writer != MAIN:
         there = _stored_document(found)
@@ -244,8 +248,8 @@ def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]
             }
             given |= {"name": asked.name} if asked.name else {}
             return {**there, **given, **opened}
-    identity = {"runfmt": 1, "requires": [], "uid": new_uid(), "id": found.name}
-    return {**identity, **said, "created_at": utc(now()), **opened}
+    name = asked.name or random_name(_count(asked.root))
+    return {**document_of(asked, found.name, name), **opened}
 
 
 def _stored_document(found: Path) -> dict[str, Any]:

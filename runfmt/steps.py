@@ -11,7 +11,7 @@ from runfmt.layout import MAX_STEP
 from runfmt.rows import RESERVED, leaves, split_path
 from runfmt.summary import GOALS, OPERATIONS, Definition, Definitions
 
-__all__ = ["StepMetrics", "checked_definition", "valid_step"]
+__all__ = ["StepMetrics", "checked_definition", "put", "valid_step"]
 
 
 def valid_step(step: Any) -> int:
@@ -60,20 +60,20 @@ class StepMetrics:
             self._in_open_row.add(name)
         for name in self._needed(paths):
             if name not in paths and name not in self._in_open_row:
-                _put(row, split_path(name), self.values[name])
+                put(row, split_path(name), self.values[name])
 
     def _needed(self, paths: Iterable[str]) -> list[str]:
         said = (self.definitions.match(path) for path in paths)
         return list({one.step_metric: None for one in said if one and one.step_metric and one.step_sync})
 
 
-def _put(row: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Set a value in a row whose nested dicts are the caller's and are not changed."""
+def put(row: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Set a value at its keys, in a row whose nested dicts are the caller's and are not changed."""
     key, *rest = keys
     if rest:
         inner = row.get(key)
         row[key] = dict(inner) if isinstance(inner, dict) else {}
-        _put(row[key], rest, value)
+        put(row[key], rest, value)
     else:
         row[key] = value
 

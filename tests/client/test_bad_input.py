@@ -19,6 +19,7 @@ from runfmt.settings import resolve
         ({"mode": "cloud"}, "use one of"),
         ({"resume": "maybe"}, "use one of"),
         ({"resume_from": "one"}, "_step="),
+        ({"settings": {"x_stats_sampling_interval": 0}}, "above 0"),
         ({"resume": True, "fork_from": "one?_step=1"}, "exclude each other"),
     ],
 )

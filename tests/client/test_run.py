@@ -12,6 +12,7 @@ import pytest
 
 import runfmt
 from runfmt.reading import StoredRun
+from runfmt.settings import resolve
 
 
 @pytest.fixture
@@ -227,6 +228,31 @@ def test_two_writers_of_a_stream_lose_nothing(start):
     stored = StoredRun(run.directory)
     found = [row["v"] for writer in stored.writers for row in stored.history(writer).rows]
     assert sorted(found) == [0, 1, 7]
+
+
+def test_short_run_has_one_sample_of_the_machine(start):
+    run = start()
+    run.finish()
+    [sample] = [json.loads(line) for line in (run.directory / "system.jsonl").read_bytes().splitlines()]
+    assert sample.keys() >= {"_timestamp", "cpu", "process"}
+
+
+@pytest.mark.parametrize("settings", [runfmt.Settings(run_name="n", mode="online"), {"run_name": "n"}])
+def test_settings_say_what_arguments_leave_open(start, settings):
+    assert start(settings=settings).name == "n"
+    runfmt.finish()
+    assert start(settings=settings, name="given").name == "given"
+
+
+def test_samples_are_15_seconds_apart_at_most():
+    assert resolve().sample_every == 15
+    assert resolve(x_stats_sampling_interval=0.5).sample_every == 0.5
+    assert resolve(x_stats_sampling_interval=60).sample_every == 15
+
+
+def test_disabled_by_settings_writes_nothing(start, tmp_path):
+    start(settings=runfmt.Settings(mode="disabled")).log({"a": 1})
+    assert not (tmp_path / "runs").exists()
 
 
 def test_stand_in_answers_as_wandb():

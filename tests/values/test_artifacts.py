@@ -189,9 +189,9 @@ def test_what_was_added_and_never_logged_is_removed(tmp_path, data):
     with runfmt.init(project="p", dir=tmp_path / "runs") as run:
         artifact = Artifact("set", "dataset")
         artifact.add_dir(data)
-        assert list((run.directory / ".cache").rglob("artifact-*"))
+        assert list((run.directory / ".cache").rglob("runfmt-*"))
         del artifact
-        assert not list((run.directory / ".cache").rglob("artifact-*"))
+        assert not list((run.directory / ".cache").rglob("runfmt-*"))
 
 
 def test_a_name_that_is_no_text_is_kept_as_near_as_may_be(run, tmp_path):
