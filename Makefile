@@ -72,6 +72,7 @@ soak: $(INSTALLED) ## kill trainings KILLS times (200) at random moments, and lo
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py
+	$(BIN)/python benchmarks/read_metrics.py
 
 clean: ## remove what was made, but not runs
 	rm -rf .venv .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runfmt.layout import MAX_STEP
-from runfmt.rows import RESERVED, escape, leaves
+from runfmt.errors import FormatError
+from runfmt.history import is_step
+from runfmt.layout import MAX_ROW, MAX_STEP
+from runfmt.rows import CONTROL, NONFINITE, RESERVED, decode, escape, leaves, pointer_keys
 
 __all__ = ["Columns", "as_array", "exact_columns", "ordered", "plain_columns"]
 
@@ -50,71 +52,175 @@ def exact_columns(rows: Iterable[Mapping[str, Any]], keys: Sequence[str] | None 
 def plain_columns(data: bytes, keys: Sequence[str] | None = None) -> Columns | None:
     """The same columns from the committed bytes of a stream, or None: then take the exact way.
 
-    None if pyarrow is not there, and for everything that it does not tell as R023 to R044
-    want it: control rows, non-finite numbers, lists, values with a ``_type``, lines that are no
-    rows, texts that it takes for times, keys that are an object here and a number there.
+    None if pyarrow is not there, and for everything that it does not tell as R023 to R056 want it:
+    gaps, lists, values with a ``_type``, lines that are no rows, texts that it takes for times, keys
+    that are an object here and a number there.
     """
     try:
         import pyarrow as pa
-        from pyarrow import json
     except ImportError:
         return None
-    if not data.startswith(b"{") or not _is_utf8(data):
-        return None
     try:
-        reading = json.ReadOptions(block_size=BLOCK)
-        table = json.read_json(pa.BufferReader(data), read_options=reading)
-        # A line has one object, and no line has none.
-        if not table.num_rows == data.count(b"\n") == data.count(b"\n{") + 1:
-            return None
-        flat = dict(_leaf_columns(table.schema, table.columns, ""))
-    except (pa.ArrowException, UnicodeDecodeError, _OtherWay):
+        return _selected(_plain_columns(data, keys), keys)
+    except (pa.ArrowException, UnicodeDecodeError, FormatError, _OtherWay):
         return None
-    if not _is_plain(table.schema, flat):
-        return None
-    merges = not _steps_rise(flat["_step"].to_numpy())
-    # Merged, or in place of an object, a null would have to be told from nothing (R041, R042).
-    if (merges or _has_objects(table.schema)) and b"null" in data:
-        return None
-    if merges:
-        flat = _merged(flat)
-    try:
-        arrays = {path: _from_arrow(column, path) for path, column in _with_one_of(keys, flat).items()}
-    except _OtherWay:
-        return None
-    return _selected(arrays, keys)
 
 
 class _OtherWay(Exception):
     """Something that only the exact way can tell."""
 
 
-def _is_utf8(data: bytes) -> bool:
-    try:
-        return data.isascii() or bool(data.decode())
-    except UnicodeDecodeError:
-        return False
+def _plain_columns(data: bytes, keys: Sequence[str] | None) -> Columns:
+    plain, is_rewound = _data_rows(data)
+    table = _parsed(plain)
+    # Spelled with escapes, an entry of _nonfinite has not been looked at.
+    if NONFINITE in table.schema.names and b"\\u00" in plain:
+        raise _OtherWay
+    flat, marks = _leaf_columns(table)
+    _check_rows(table.schema, flat)
+    steps = flat["_step"].to_numpy()
+    if is_rewound and (steps[1:] < steps[:-1]).any():
+        raise _OtherWay
+    merges = not (steps[1:] > steps[:-1]).all()
+    # Merged, or in place of an object, a null would have to be told from nothing (R041, R042).
+    if (merges or _has_objects(table.schema)) and plain.count(b"null") != marks:
+        raise _OtherWay
+    if merges:
+        flat = _merged(flat)
+    return {path: _from_arrow(column, path) for path, column in _with_one_of(keys, flat).items()}
 
 
-def _leaf_columns(fields: Iterable[Any], columns: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Each column that is no object, with its path."""
+# The lines that say more than values
+
+
+def _data_rows(data: bytes) -> tuple[bytes, bool]:
+    """The lines of a stream that hold data and were not superseded, and whether there was a rewind.
+
+    Each entry of ``_nonfinite`` is right. Where steps go down, superseded lines may remain.
+    """
+    special = {line for name in (NONFINITE, *CONTROL) for line in _lines_with(b'"%s"' % name.encode(), data)}
+    if not special:
+        return data, False
+    kept, begin, is_rewound = bytearray(), 0, False
+    for start, end in sorted(special):
+        row, restored = decode(data[start:end])
+        if not restored or not is_step(row.get("_step")) or end - start > MAX_ROW:
+            raise _OtherWay
+        if row.keys().isdisjoint(CONTROL):
+            continue
+        if "_gap" in row or not row.keys() <= {"_step", "_timestamp", *CONTROL}:
+            raise _OtherWay
+        kept += memoryview(data)[begin:start]
+        begin = end
+        if "_rewind" in row:
+            _supersede(kept, row["_rewind"])
+            is_rewound = True
+    return bytes(kept + memoryview(data)[begin:]), is_rewound
+
+
+def _lines_with(text: bytes, data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each line begins and ends in which a text occurs."""
+    end = 0
+    while (found := data.find(text, end)) >= 0:
+        start, end = data.rfind(b"\n", 0, found) + 1, data.index(b"\n", found) + 1
+        yield start, end
+
+
+def _supersede(rows: bytearray, step: Any) -> None:
+    """Cut the last rows, as long as their steps are above one (R050)."""
+    if not is_step(step) and step != -1:
+        raise _OtherWay
+    while rows:
+        start = rows.rfind(b"\n", 0, -1) + 1
+        last = decode(bytes(rows[start:]))[0].get("_step")
+        if not is_step(last):
+            raise _OtherWay
+        if last <= step:
+            return
+        del rows[start:]
+
+
+# What pyarrow makes of the lines
+
+
+def _parsed(data: bytes) -> Any:
+    import pyarrow as pa
+    from pyarrow import json
+
+    if not data.startswith(b"{") or not (data.isascii() or data.decode()):
+        raise _OtherWay
+    table = json.read_json(pa.BufferReader(data), read_options=json.ReadOptions(block_size=BLOCK))
+    # A line has one object, and no line has none.
+    if not table.num_rows == data.count(b"\n") == data.count(b"\n{") + 1:
+        raise _OtherWay
+    return table
+
+
+def _leaf_columns(table: Any) -> tuple[dict[str, Any], int]:
+    """The columns by path, what was not finite put back (R035), and of how many values."""
+    words = dict(_words(table.column(NONFINITE))) if NONFINITE in table.schema.names else {}
+    marks = sum(len(column) - column.null_count for column in words.values())
+    flat = dict(_leaves(table.schema, table.columns, "", words))
+    if words:
+        raise _OtherWay
+    return flat, marks
+
+
+def _words(column: Any) -> Iterator[tuple[str, Any]]:
+    """The words of ``_nonfinite`` in each row, by the path that they are for."""
+    import pyarrow as pa
+
+    if not pa.types.is_struct(column.type):
+        raise _OtherWay
+    for field, words in zip(column.type, column.flatten(), strict=True):
+        path = ".".join(map(escape, pointer_keys(field.name)))
+        if words.type != pa.string() or path in RESERVED:
+            raise _OtherWay
+        yield path, words
+
+
+def _leaves(
+    fields: Iterable[Any], columns: Iterable[Any], prefix: str, words: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Each column that is no object, with its path; takes out of ``words`` what it uses."""
     import pyarrow as pa
 
     for field, column in zip(fields, columns, strict=True):
         path = prefix + escape(field.name)
+        if path == NONFINITE:
+            continue
         if not pa.types.is_struct(field.type):
-            yield path, column
+            yield path, _restored(column, words.pop(path, None))
             continue
         inner = column.flatten()
-        if not inner or "_type" in field.type.names or _is_empty_somewhere(column, inner):
+        if not inner or "_type" in field.type.names:
             raise _OtherWay
-        yield from _leaf_columns(field.type, inner, path + ".")
+        below = dict(_leaves(field.type, inner, path + ".", words))
+        # An object without any of its members is a leaf.
+        if (_validity(column) & ~sum(map(_validity, below.values())).astype(bool)).any():
+            raise _OtherWay
+        yield from below.items()
 
 
-def _is_empty_somewhere(column: Any, inner: Sequence[Any]) -> bool:
-    """Whether an object is there without any of its members: an empty one is a leaf."""
-    filled = sum(_validity(part) for part in inner) > 0
-    return bool((_validity(column) & ~filled).any())
+def _restored(column: Any, words: Any) -> Any:
+    """A column with the numbers that the words are for."""
+    import numpy as np
+    import pyarrow as pa
+
+    # A bare NaN or infinity is no JSON (R023), but pyarrow takes it.
+    if column.type == pa.float64() and np.isfinite(column.to_numpy()).sum() != _count(column):
+        raise _OtherWay
+    if words is None:
+        return column
+    if column.type not in (pa.float64(), pa.int64(), pa.null()):
+        raise _OtherWay
+    places = _validity(words)
+    numbers = np.where(places, words.cast(pa.float64()).to_numpy(), column.to_numpy().astype(np.float64))
+    return pa.chunked_array([pa.array(numbers, mask=~(_validity(column) | places))])
+
+
+def _count(column: Any) -> int:
+    return int(len(column) - column.null_count)
 
 
 def _validity(column: Any) -> Any:
@@ -128,24 +234,22 @@ def _has_objects(schema: Any) -> bool:
     return any(pa.types.is_struct(field.type) for field in schema)
 
 
-def _is_plain(schema: Any, flat: Mapping[str, Any]) -> bool:
-    """Whether all columns are of plain values, and the rows have what rows need."""
+def _check_rows(schema: Any, flat: Mapping[str, Any]) -> None:
+    """See that all columns are of plain values, and that the rows have what rows need."""
     import pyarrow as pa
 
     kinds = (pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.null())
-    if any(name in RESERVED[2:] for name in schema.names) or any(c.type not in kinds for c in flat.values()):
-        return False
+    reserved = {"_runtime", *CONTROL}  # spelled with escapes, a control key is first seen here
+    if not reserved.isdisjoint(schema.names) or any(c.type not in kinds for c in flat.values()):
+        raise _OtherWay
     step, time = flat.get("_step"), flat.get("_timestamp")
     if step is None or step.type != pa.int64() or step.null_count:
-        return False
+        raise _OtherWay
     if time is None or time.type not in kinds[:2] or time.null_count:
-        return False
+        raise _OtherWay
     numbers = step.to_numpy()
-    return bool(numbers.min() >= 0 and numbers.max() <= MAX_STEP)
-
-
-def _steps_rise(steps: Any) -> bool:
-    return bool((steps[1:] > steps[:-1]).all())
+    if numbers.min() < 0 or numbers.max() > MAX_STEP:
+        raise _OtherWay
 
 
 def _merged(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +267,21 @@ def _merged(flat: Mapping[str, Any]) -> dict[str, Any]:
         # The last value may be of the step before.
         absent = last < starts
         merged[path] = column.take(pa.array(order[last], mask=absent))
+        if path not in _KINDS and _count(merged[path]) < _count(column):
+            _check_kind(merged[path])
     return merged
+
+
+def _check_kind(column: Any) -> None:
+    """See that a column is still one of floats: those that are gone may have been the only ones."""
+    import numpy as np
+    import pyarrow as pa
+
+    if column.type != pa.float64():
+        return
+    numbers = column.drop_null().to_numpy()
+    if (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
+        raise _OtherWay
 
 
 def _with_one_of(keys: Sequence[str] | None, flat: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -238,11 +356,7 @@ def _from_arrow(column: Any, path: str) -> Any:
     import pyarrow as pa
 
     if column.type == pa.float64() or path == "_timestamp":
-        numbers = column.to_numpy().astype(np.float64, copy=False)
-        # A bare NaN or infinity is no JSON (R023), but pyarrow takes it.
-        if np.isfinite(numbers).sum() != len(column) - column.null_count:
-            raise _OtherWay
-        return numbers
+        return column.to_numpy().astype(np.float64, copy=False)
     if column.type == pa.int64() and not column.null_count:
         return column.to_numpy()
     return as_array(column.to_pylist())

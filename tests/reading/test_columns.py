@@ -18,20 +18,29 @@ numbers = st.one_of(
     st.sampled_from([2**53, 2**53 + 1, -(2**63), 2**63 - 1, 2**63, 2**64 - 1]),
     st.floats(allow_nan=False, allow_infinity=False),
 )
+nonfinite = st.sampled_from([math.nan, math.inf, -math.inf])
 odd = st.one_of(
     st.none(), st.booleans(), st.text(max_size=3), st.just("2024-01-01"), st.just([]), st.just({}),
-    st.just({"_type": "histogram"}), st.lists(numbers, max_size=2), st.sampled_from([math.nan, math.inf]),
+    st.just({"_type": "histogram"}), st.lists(numbers, max_size=2), nonfinite,
 )  # fmt: skip
 names = st.sampled_from(["a", "b", "a.b", "ü", "", "\\", "_runtime"])
-plain_values = st.recursive(numbers, lambda inner: st.dictionaries(names, inner, max_size=2), max_leaves=4)
+plain_values = st.recursive(
+    numbers | numbers | nonfinite, lambda inner: st.dictionaries(names, inner, max_size=2), max_leaves=4
+)
 values = st.one_of(plain_values, plain_values, odd, st.dictionaries(names, odd, max_size=2))
 plain_rows = st.builds(
     lambda step, data: {"_step": step, "_timestamp": 1.5 + step, **data},
     st.integers(0, 6),
     st.dictionaries(names, values, max_size=3),
 )
+controls = st.one_of(
+    st.integers(-1, 6).map(lambda step: {"_rewind": step}), st.just({"_define": {"name": "a"}}),
+    st.just({"_summary": {"set": {"a": math.nan}}}), st.just({"_gap": {"rows": 1, "reason": ""}}),
+    st.sampled_from([{"_rewind": None}, {"_rewind": True}, {"_rewind": 2.0}, {"_define": 1, "a": 1}]),
+).map(lambda control: {"_step": 0, "_timestamp": 1, **control})  # fmt: skip
 lines = st.one_of(
     *[plain_rows.map(lambda row: encode(row, normal=True))] * 6,
+    controls.map(encode),
     st.sampled_from(
         [
             b"\n", b" \n", b"{}\n", b"[1]\n", b'{"_step":1}\n', b'{"_step":1,"_timestamp":1,"a":NaN}\n',
@@ -40,6 +49,12 @@ lines = st.one_of(
             b'{"_step":2,"_timestamp":1,"a":1,"a":2}\n', b'{"_step":2,"_timestamp":1,"a":-0}\r\n',
             b'{"_step":-1,"_timestamp":1,"a":1}\n', b'{"_step":9007199254740992,"_timestamp":1,"a":1}\n',
             b'{"_step":2,"_timestamp":1,"a":"\xff"}\n', b'{"_step":2,"_timestamp":1,"a":1e400}\n',
+            b'{"_step":2,"_timestamp":1,"b":null,"_nonfinite":{"/a":"Infinity"}}\n',
+            b'{"_step":3,"_timestamp":1,"a":null,"\\u005fnonfinite":{"/a":"Infinity"}}\n',
+            b'{"_step":3,"_timestamp":1,"b":1,"\\u005frewind":1}\n',
+            b'{"_step":2,"_timestamp":null,"_nonfinite":{"/_timestamp":"NaN"}}\n',
+            b'{"_step":2,"_timestamp":1,"a":null,"_nonfinite":{"/a":"NaN","/b":"NaN"}}\n',
+            b'{"_step":1,"_timestamp":1,"a":null,"_nonfinite":{"/a":"nan"}}\n',
         ]
     ),
 )  # fmt: skip
@@ -63,6 +78,20 @@ def assert_same(data, keys=None):
 @example(b'{"_step":1,"_timestamp":1,"a":1}\n{"_step":2,"_timestamp":1,"a":{}}\n', None)
 @example(b'{"_step":1,"_timestamp":1}{"_step":2,"_timestamp":1}\n\n', None)
 @example(b'{"_step":0,"_timestamp":1.5,"a":null,"b":0}\n', ["a"])
+@example(b'{"_step":0,"_timestamp":1,"a":NaN,"b":0}\n{"_step":1,"_timestamp":1,"b":0}\n', ["b"])
+@example(b'{"_step":0,"_timestamp":1,"a":0.5}\n{"_step":0,"_timestamp":1,"a":0}\n', None)
+@example(
+    b'{"_step":0,"_timestamp":1,"a":null,"_nonfinite":{"/a":"NaN"}}\n{"_step":0,"_timestamp":1,"a":0}\n', None
+)
+@example(
+    b'{"_step":0,"_timestamp":1,"a":1}\n{"_step":1,"_timestamp":1,"_nonfinite":{"/a":"Infinity"}}\n', None
+)
+@example(b'{"_step":0,"_timestamp":1,"_nonfinite":{"/a":"NaN"}}\n{"_step":0,"_timestamp":1,"a":null}\n', None)
+@example(
+    b'{"_step":0,"_timestamp":1,"b":null,"a":1,"_nonfinite":{"/b":"NaN"}}\n'
+    b'{"_step":1,"_timestamp":1,"a":null,"\\u005fnonfinite":{"/a":"NaN"}}\n',
+    None,
+)
 def test_fast_columns_equal_the_exact_ones(data, keys):
     assert_same(data, keys)
 
@@ -86,6 +115,19 @@ def stream(rows, first=0):
         stream([{"a": 1}] * 3, 5) + stream([{"a": 2, "b": 3}] * 4, 3) + stream([{"late": 1}], 0),
         stream([{"é": "☃"}]),
         stream([{f"key{i}": i / 7 for i in range(1000)}] * 3),
+        stream([{"loss": math.nan}] * 3),
+        stream([{"loss": 1, "a": 2**53 + 1}, {"loss": math.inf, "a": -math.inf}, {"a": 1}]),
+        stream([{"eval": {"a.b/c": math.nan, "~": 1}}, {"eval": {"~": math.nan, "late": 1}}, {"x": 1}]),
+        stream([{"a": math.nan, "b": math.nan}] * 3, 5) + stream([{"a": 2.5, "b": math.inf}] * 4, 3),
+        stream(
+            [{"_define": {"name": "a", "summary": ["min"]}}, {"a": 1}, {"_summary": {"del": ["b"]}}, {"a": 2}]
+        ),
+        stream([{"a": 0.5, "b": 1}] * 5) + stream([{"_rewind": 1}], 1) + stream([{"a": 2}] * 2, 2),
+        stream([{"a": 1}] * 5)
+        + stream([{"_rewind": -1}])
+        + stream([{"a": 2}, {"_define": {"name": "x"}}])
+        + stream([{"_rewind": 0}])
+        + stream([{"b": math.nan}], 1),
     ],
 )
 def test_usual_streams_take_the_fast_way(data):
