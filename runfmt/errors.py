@@ -26,6 +26,7 @@ __all__ = [
     "NotStarted",
     "RunNotFound",
     "UsageError",
+    "explain",
     "warn",
 ]
 
@@ -87,6 +88,13 @@ class FormatError(Error, ValueError):
         at = "" if self.offset is None else f" at byte {self.offset}"
         where = f" ({self.path}{at})" if self.path else ""
         return f"{self.message}{where} [{self.rule}]"
+
+
+def explain(error: Exception) -> str:
+    """What an error says, and where; the system's errors in the same form as ours."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error)
 
 
 def warn(text: str, stacklevel: int = 1) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError
+from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError, explain
 
 if TYPE_CHECKING:
     from runfmt_sync.remotes import Remote
@@ -52,7 +52,7 @@ class _Commands(click.Group):
         except tuple(kind for kind, _ in CODES) as error:
             if ctx.params["verbose"]:
                 click.echo(traceback.format_exc(), err=True)
-            click.echo(f"runfmt: {_text(error)}", err=True)
+            click.echo(f"runfmt: {explain(error)}", err=True)
             ctx.exit(next(code for kind, code in CODES if isinstance(error, kind)))
 
 
@@ -64,13 +64,6 @@ def main(verbose: bool) -> None:
     warnings.showwarning = lambda message, *_: click.echo(f"runfmt: {message}", err=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _text(error: Exception) -> str:
-    """What an error says, and where; the system's are put into the same words as ours."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
-    return str(error)
 
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path())
@@ -318,7 +311,7 @@ def recover_command(paths: tuple[str, ...], source: str | None, new_uid: bool) -
                 f"{folder}: {'; '.join(recover(folder, remote=remote, new_uid=new_uid)) or 'is whole'}"
             )
         except (UsageError, FormatError, RunNotFound, OSError) as error:
-            click.echo(f"{folder}: {_text(error)}", err=True)
+            click.echo(f"{folder}: {explain(error)}", err=True)
             failed = True
     if not folders:
         click.echo(_nothing_in(paths))

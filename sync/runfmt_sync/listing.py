@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from runfmt.errors import FormatError, UsageError
+from runfmt.errors import FormatError, UsageError, explain
 from runfmt.layout import MAIN, METRICS
 from runfmt.reading import StoredRun
 from runfmt.rows import encode_document
@@ -34,7 +34,14 @@ def _row(folder: Path) -> dict[str, Any]:
         run = StoredRun(folder)
         history = run.history()
     except (FormatError, OSError) as error:
-        return {**row, "state": "refused", "name": "", "project": "", "steps": None, "problem": str(error)}
+        return {
+            **row,
+            "state": "refused",
+            "name": "",
+            "project": "",
+            "steps": None,
+            "problem": explain(error),
+        }
     about = run.attributes
     row |= {"id": run.id, "uid": run.uid, "name": about["name"], "project": about["project"]}
     return {**row, "state": run.state(), "steps": len(history.rows), "time": run.newest_line}

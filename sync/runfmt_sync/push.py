@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runfmt.editing import lay_edits_together
-from runfmt.errors import CommError, FormatError
+from runfmt.errors import CommError, FormatError, explain
 from runfmt.layout import EDITS, is_stream
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
 from runfmt_sync.extents import MAX_EXTENT, Piece, cut, open_entry
@@ -261,8 +261,8 @@ class Push:
         work.outcome.status, work.is_done = status, True
         self._progress.done(work.outcome)
 
-    def _fail(self, work: _Work, *problems: object) -> None:
-        work.outcome.problems += map(str, problems)
+    def _fail(self, work: _Work, *problems: str | Exception) -> None:
+        work.outcome.problems += [p if isinstance(p, str) else explain(p) for p in problems]
         self._done(work, "failed")
 
 

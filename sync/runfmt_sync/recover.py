@@ -77,8 +77,7 @@ def _alone(run: StoredRun) -> Iterator[None]:
 
 
 def _restore(run: StoredRun, remote: Remote) -> list[str]:
-    known = run.document.get("uid")
-    uid = known if is_uid(known) else _uid_at(remote, run)
+    uid = _uid_at(remote, run)
     ours, _ = scan(run.path, {})
     streams = {path: entry.length for path, entry in ours.items() if is_stream(path)}
     have = remote.have([Ask(uid, "", streams)]).get(uid)
@@ -101,7 +100,9 @@ def _restore(run: StoredRun, remote: Remote) -> list[str]:
 
 
 def _uid_at(remote: Remote, run: StoredRun) -> str:
-    """The uid of a run whose ``run.json`` is lost, by its id."""
+    """The uid of a run; where ``run.json`` is lost, that of the only run with its id."""
+    if isinstance(known := run.document.get("uid"), str) and is_uid(known):
+        return known
     found = [
         other.uid for other in remote.runs() if other.uid and other.id in (run.id, run.path.absolute().name)
     ]

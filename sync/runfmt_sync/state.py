@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from runfmt.documents import replace
+from runfmt.errors import explain, warn
 
 __all__ = ["Journal", "state_folder", "store_state"]
 
@@ -34,7 +36,8 @@ class Journal:
     """A map on disk: one line a change, the last line of a key counts. Without a path it is not kept.
 
     Several processes may append; a line that a crash cut is skipped. It is only
-    a cache, so nothing is fsynced and a lost line costs only time.
+    a cache, so nothing is fsynced, a lost line costs only time, and where nothing
+    can be written nothing is kept.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -51,18 +54,13 @@ class Journal:
         yield from self._loaded().items()
 
     def put(self, key: str, value: Any) -> None:
-        """Append a change; raises ``OSError``."""
+        """Append a change."""
         line = b"\n" + orjson.dumps([key, value]) + b"\n"  # the first LF ends what a crash may have left
         with self._lock:
             self._load()[key] = value
-            if self.path is None:
-                return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
+            if self.path is not None:
+                with self._warned():
+                    _append(self.path, line)
 
     def _loaded(self) -> dict[str, Any]:
         with self._lock:
@@ -72,15 +70,35 @@ class Journal:
         if self._values is None:
             values: dict[str, Any] = {}
             self._values = values
-            if self.path is None:
-                return values
-            lines = 0
-            for key, value in _read(self.path):
-                values[key] = value
-                lines += 1
-            if lines > 2 * len(values) + 1000:
-                _compact(self.path, values)
+            if self.path is not None:
+                with self._warned():
+                    self._read(self.path, values)
         return self._values
+
+    def _read(self, path: Path, values: dict[str, Any]) -> None:
+        lines = 0
+        for key, value in _read(path):
+            values[key] = value
+            lines += 1
+        if lines > 2 * len(values) + 1000:
+            _compact(path, values)
+
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.path = None
+            warn(f"{explain(error)}: what is found now is not kept, so the next call reads all again")
+
+
+def _append(path: Path, line: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(descriptor, line)
+    finally:
+        os.close(descriptor)
 
 
 def _compact(path: Path, values: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from filelock import FileLock
 
 from runfmt.documents import read_document, replace_document
 from runfmt.editing import lay_edits_together
-from runfmt.errors import Error, FormatError
+from runfmt.errors import Error, FormatError, explain
 from runfmt.layout import EDITS, PRIVATE_LOCK, RUN, id_problem, is_safe, is_stream, is_uid, phase
 from runfmt.reading import StoredRun, find_runs
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_file
@@ -191,7 +191,7 @@ class Store:
     def lock(self, name: str) -> FileLock:
         """A lock among all who write to the store; runs share 256 of them, so that they stay few."""
         folder = self.root / PRIVATE / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_below(self.root, folder)
         return FileLock(folder / f"{name}{PRIVATE_LOCK}")
 
     def publish(self, uid: str, barrier: _Barrier) -> None:
@@ -232,11 +232,18 @@ class Store:
         return self._names.get(str(folder / run_id).lower())
 
 
+def _make_below(root: Path, folder: Path) -> None:
+    """Make a folder two levels below the root, never the root: a stick may have been taken away."""
+    for path in (folder.parent, folder):
+        if path != root:
+            path.mkdir(exist_ok=True)
+
+
 def _refusal(error: OSError) -> Refused:
     """What a disk refuses of one run; raises again what it would refuse of all."""
     if error.errno not in ONE_RUN:
         raise error
-    return Refused(f"the remote cannot take it: {error.strerror} ({error.filename})")
+    return Refused(f"the remote cannot take it: {explain(error)}")
 
 
 class _Batch:
@@ -261,17 +268,20 @@ class _Batch:
 
     def apply(self, uid: str, pieces: Iterable[Piece]) -> None:
         """Apply the extents of one run."""
+        if not is_uid(uid):
+            self._refused[uid] = Refused(f"{uid!r} is no uid [R010]")
+            return
+        self._take_lock(uid[-2:])
         with self._refusals(uid):
-            if not is_uid(uid):
-                raise Refused(f"{uid!r} is no uid [R010]")
-            name = uid[-2:]
-            if name < self._last:
-                self.finish()
-            if name != self._last:
-                self._locks.enter_context(self._store.lock(name))
-                self._last = name
             if _Application(self._store, uid, self._barrier).apply(pieces):
                 self._incoming.append(uid)
+
+    def _take_lock(self, name: str) -> None:
+        if name < self._last:
+            self.finish()
+        if name != self._last:
+            self._locks.enter_context(self._store.lock(name))
+            self._last = name
 
     def finish(self) -> None:
         """Make all durable, let new runs appear, and let others at the runs."""
@@ -290,6 +300,8 @@ class _Batch:
         except Refused as error:
             self._refused[uid] = error
         except OSError as error:
+            if error.errno == errno.EACCES and uid not in self._store.runs:
+                raise  # where nothing new can be made, no run can
             self._refused[uid] = _refusal(error)
 
 
@@ -325,7 +337,7 @@ class _Application:
     def __init__(self, store: Store, uid: str, common: _Barrier) -> None:
         self.visible = uid in store.runs
         self.folder = store.runs.get(uid) or store.root / INCOMING / uid
-        self._parts = store.parts(uid)
+        self._root, self._parts = store.root, store.parts(uid)
         self._barrier = _Barrier() if self.visible else common
         self._checked: set[Path] = set()
 
@@ -366,7 +378,7 @@ class _Application:
             if folder.is_symlink():
                 raise Refused(f"{folder} is a symbolic link: nothing is written through it [R006]")
         if not folder.is_dir():
-            folder.mkdir(parents=folder == self.folder, exist_ok=True)
+            _make_below(self._root, folder)
             self._barrier.folders.add(folder.parent)
         self._checked.add(folder)
 
@@ -407,7 +419,7 @@ class _Application:
         self._wrote(path)
 
     def _part(self, digest: str) -> Path:
-        self._parts.mkdir(parents=True, exist_ok=True)
+        _make_below(self._root, self._parts)
         return self._parts / digest
 
     def _merge(self, extent: Extent, body: Iterable[bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runfmt.errors import FormatError
+from runfmt.errors import FormatError, explain
 from runfmt.history import Problem
 from runfmt.layout import RUN
 from runfmt.reading import StoredRun
@@ -22,5 +22,5 @@ def validate(folder: Path) -> list[Problem]:
     try:
         found = [*run.problems, *(problem for problem in unmovable(folder) if problem.rule == "R007")]
     except OSError as error:
-        return [Problem("", -1, "R004", str(error))]
+        return [Problem("", -1, "R004", explain(error))]
     return sorted(found)

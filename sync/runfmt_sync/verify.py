@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runfmt.errors import FormatError
+from runfmt.errors import FormatError, explain
 from runfmt.layout import EDITS, is_stream
 from runfmt_sync.digests import Changed, Proof
 from runfmt_sync.inventory import Entry, Inventory, take_inventory
@@ -48,7 +48,7 @@ def verify(folders: list[Path], remote: Remote) -> Iterator[Verdict]:
         except Changed as error:
             verdict.problem = f"{error} changed while it was read; verify again"
         except (FormatError, OSError) as error:
-            verdict.problem = str(error)
+            verdict.problem = explain(error)
         yield verdict
 
 

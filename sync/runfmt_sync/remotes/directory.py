@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from runfmt.errors import CommError, FormatError, warn
+from runfmt.errors import CommError, FormatError, explain, warn
 from runfmt.reading import StoredRun
 from runfmt_sync.digests import KnownDigests
 from runfmt_sync.extents import Piece
@@ -76,5 +76,6 @@ class DirectoryRemote:
         try:
             yield
         except OSError as error:
-            what = f"{error.strerror or error} ({error.filename or self.url})"
-            raise CommError(f"the remote {self.url} gave up: {what}; mend it, then sync again") from error
+            raise CommError(
+                f"the remote {self.url} gave up: {explain(error)}; mend it, then try again"
+            ) from error
