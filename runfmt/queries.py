@@ -188,7 +188,7 @@ def in_order(items: Iterable[T], order: str, look: Callable[[T, str], Any]) -> l
     """
     if not isinstance(order, str):
         raise UsageError(f"order={order!r} is no text: write it as '-summary_metrics.acc'")
-    key = _checked_key(order.lstrip("+-") if order[:1] in ("+", "-") else order)
+    key = _checked_key(order[1:] if order[:1] in ("+", "-") else order)
     ranked = [(_sort_rank(look(item, key)), item) for item in items]
     having = [(rank, item) for rank, item in ranked if rank is not None]
     having.sort(key=lambda pair: pair[0], reverse=order.startswith("-"))
