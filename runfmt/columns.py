@@ -38,8 +38,11 @@ def exact_columns(rows: Iterable[Mapping[str, Any]], keys: Sequence[str] | None 
         if keys is not None and all(flat.get(key) is None for key in keys):
             continue
         for path, value in flat.items():
-            column = columns.setdefault(path, [])
-            column.extend([None] * (count - len(column)))
+            column = columns.get(path)
+            if column is None:
+                column = columns[path] = [None] * count
+            elif len(column) < count:
+                column.extend([None] * (count - len(column)))
             column.append(value)
         count += 1
     for column in columns.values():

@@ -190,6 +190,8 @@ def _children(node: Any) -> Iterable[Any]:
 
 def escape(key: str) -> str:
     """A literal key as a part of a path (R038): ``a.b`` becomes ``a\\.b``."""
+    if "." not in key and "\\" not in key:
+        return key
     return key.replace("\\", "\\\\").replace(".", "\\.")
 
 
