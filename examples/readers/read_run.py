@@ -1,52 +1,44 @@
-#!/usr/bin/env python3
-"""Read one run with the standard library alone: python read_run.py RUN_DIRECTORY [--now UNIX_SECONDS]
+"""Read runs with the standard library alone: python read_run.py RUN_DIRECTORY... [--now UNIX_SECONDS]
 
 Written from the specification of the run layout only; the ids in the comments are its rules.
 """
 
 import argparse
-import contextlib
 import json
 import math
-import os
 import re
-import time
 from datetime import datetime
+from pathlib import Path
 
-MAX_LINE, MAX_DEPTH = 10 * 2**20, 256  # R027, bytes with the LF; levels that this reader can follow
-UNREADABLE = (OSError, ValueError, RecursionError)
-ID = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?<!\.)")
-METRICS = re.compile(r"metrics(?:\.(?!main\.)([a-z0-9]{1,32}))?\.jsonl")
-POINTER = re.compile(r"(/([^~/]|~[01])*)+")
-KEY_PATH = re.compile(r"([^\\]|\\[.\\])*")  # R038
-SAFE_PATH = re.compile(r"((^|/)(?!\.)[^/\\\x00-\x1f\x7f-\x9f]+)+")  # R005, R007
-STREAM = re.compile(r"[^/]*\.(jsonl|log)")
-DATE = re.compile(r"(?a:\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{6}Z)")
+MAX_LINE, MAX_LEVELS = 10 * 2**20, 64  # R027 (bytes, with the LF), R025
+ID = r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?<!\.)"  # R013
+METRICS = re.compile(r"metrics(?:\.(?!main\.)([a-z0-9]{1,32}))?\.jsonl")  # R061
+SAFE_PATH = r"(?!/|[A-Za-z]:)((^|/)(?!\.)[^/\\\x00-\x1f\x7f]+)+"  # R005, R007
+TEXT, TEXTS = r"(?s:.*)", [r"(?s:.*)"]
+UID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+FORMS = {"requires": TEXTS, "uid": UID, "id": TEXT, "state": r"running|finished|failed|killed|preempted"}
+NAMES = {**dict.fromkeys(["project", "name", "notes", "entity", "group", "job_type"], TEXT), "tags": TEXTS}
+SHOWN = {"project": "", "name": "", "notes": "", "tags": []}
+EDITABLE = rf"/({'|'.join(NAMES)})|/(config|summary)(/([^~/]|~[01])*)+"  # R094, RFC 6901
+CONTROL = {"_rewind", "_gap", "_summary", "_define"}
 
 
 def parse(data):
-    """The JSON object in some bytes, if they are strict I-JSON (R023); raises one of UNREADABLE."""
-    text = data.decode("utf-8")
-    value = json.loads(text, parse_int=finite, parse_float=finite, parse_constant=finite)
-    if not isinstance(value, dict) or any(at.count("/") >= MAX_DEPTH for at, _, _ in places(value)):
-        raise ValueError("not an object, or nested too deeply")
-    if "\\u" in text:  # UTF-16 joins the halves of a pair, and refuses a half that is alone
-        units = re.sub(r"\\(?:u(....)|.)", lambda escape: chr(int(escape[1] or "20", 16)), text)
-        units.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
-    return value
+    """The object in some bytes, None if they are not I-JSON (R023)."""
+    try:
+        value = json.loads(data.decode(), parse_int=lambda text: int(text) if len(text) < 20 else float(text))
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses lone surrogates too
+        levels = [at.count("/") + isinstance(node[key], (dict, list)) for at, node, key in places(value)]
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and max(levels, default=1) <= MAX_LEVELS else None
 
 
-def finite(text):
-    if not math.isfinite(float(text)):
-        raise ValueError("not within binary64")
-    return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
-def places(node, at=""):
+def places(node, above=""):
     """Every place in a document: its JSON Pointer (RFC 6901), the object or list it is in, its key there."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in children:
-        pointer = f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        pointer = f"{above}/{str(key).replace('~', '~0').replace('/', '~1')}"
         yield pointer, node, key
         yield from places(value, pointer)
 
@@ -54,262 +46,155 @@ def places(node, at=""):
 def decode(document):
     """Take `_nonfinite` out and put its numbers in (R035); False if part of it is no good (R036)."""
     entries = document.pop("_nonfinite", {})
-    if not isinstance(entries, dict):
-        return False
-    nulls = {at: (node, key) for at, node, key in places(document) if node[key] is None}
-    known = [at for at, name in entries.items() if at in nulls and name in ["NaN", "Infinity", "-Infinity"]]
-    for at in known:
-        node, key = nulls[at]
-        node[key] = float(entries[at])
-    return len(known) == len(entries)
+    for pointer, node, key in places(document) if isinstance(entries, dict) else ():
+        if node[key] is None and entries.get(pointer) in ["NaN", "Infinity", "-Infinity"]:
+            node[key] = float(entries.pop(pointer))
+    return entries == {}
 
 
 def encode(document):
     """Put null and `_nonfinite` where the document has NaN and the infinities."""
     found = {}
-    for at, node, key in places(document):
+    for pointer, node, key in places(document):
         if isinstance(node[key], float) and not math.isfinite(node[key]):
-            found[at], node[key] = json.dumps(node[key]), None
+            found[pointer], node[key] = json.dumps(node[key]), None
     return {**document, "_nonfinite": found} if found else document
 
 
-def is_number(value, low=-math.inf):
-    return type(value) in (int, float) and math.isfinite(value) and value >= low
+def is_number(value):
+    return type(value) in (int, float) and math.isfinite(value)
 
 
-def is_integer(value, low=-math.inf):
-    return is_number(value, low) and value == int(value) <= 2**53 - 1
+def is_integer(value, lowest=-math.inf):
+    return is_number(value) and value == int(value) and lowest <= value < 2**53
 
 
-def is_map(value):  # from key paths to values
-    return isinstance(value, dict) and fits([*value], [KEY_PATH])
-
-
-def fits(value, form):
-    """Whether a value has a form: a type, a pattern, a list of a form, the members of an object, a test."""
-    if isinstance(form, type):
-        return isinstance(value, form)
-    if isinstance(form, re.Pattern):
-        return isinstance(value, str) and form.fullmatch(value) is not None
+def fits(value, form):  # form: a pattern of texts, or None for any value, or a list of one form
     if isinstance(form, list):
         return isinstance(value, list) and all(fits(item, form[0]) for item in value)
-    if isinstance(form, dict):
-        return isinstance(value, dict) and all(has_member(value, *member) for member in form.items())
-    return form(value)
+    return form is None or (isinstance(value, str) and re.fullmatch(form, value) is not None)
 
 
-def has_member(value, key, form):
-    """Whether an object has a member of a form; where the key ends in `?`, it may be absent."""
-    name = key.removesuffix("?")
-    return fits(value[name], form) if name in value else name != key
-
-
-IDENTITY = {  # R010
-    "runfmt": is_integer,
-    "requires": [str],
-    "uid": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
-    "id": str,
-    "state": re.compile("running|finished|failed|killed|preempted"),
-}
-ATTRIBUTES = dict.fromkeys(["project", "entity", "name", "notes", "group", "job_type"], str) | {"tags": [str]}
-EDITABLE = {**ATTRIBUTES, "config": dict, "summary": dict}  # R094
-DEFINE = {
-    "name": re.compile(KEY_PATH.pattern + r"\*?"),
-    "step_metric?": KEY_PATH,
-    "summary?": [str],
-    "goal?": re.compile("maximize|minimize"),
-    **dict.fromkeys(["step_sync?", "hidden?", "overwrite?"], bool),
-}
-CONTROL = {  # a control key: the rule and the form of its value (R055)
-    "_rewind": ("R050", lambda value: is_integer(value, -1)),
-    "_gap": ("R052", lambda value: False),  # every gap is reported, well told or not
-    "_summary": ("R053", {"set?": is_map, "del?": [KEY_PATH]}),
-    "_define": ("R054", DEFINE),
-}
-RESERVED = {"_step", "_timestamp", "_runtime", *CONTROL}
-
-
-def is_tree(value):
-    return isinstance(value, dict) and value != {} and "_type" not in value
-
-
-def merge(old, new):
+def merge(old, row):
     """Lay a row over those before it (R041, R042)."""
-    for key, value in new.items():
-        if not is_tree(old.get(key)) or (value != {} and not is_tree(value)):
-            old[key] = value
-        elif value != {}:
+    for key, value in row.items():
+        if all(isinstance(node, dict) and "_type" not in node for node in (value, old.get(key))):
             merge(old[key], value)
+        else:
+            old[key] = value
 
 
-def take(row, rows, may_open):
-    """Lay a row over the logical rows of its stream, which are by step; yields the rules that it breaks."""
-    good = decode(row)
-    if not is_integer(row.get("_step"), 0):
-        yield "R030"
-        return
-    if not good:
-        yield "R036"
-    if not is_number(row.get("_timestamp", 0)):
-        del row["_timestamp"]
-        yield "R031"
-    yield from (rule for key, (rule, form) in CONTROL.items() if key in row and not fits(row[key], form))
-    values = [node[key] for _, node, key in places(row)]
-    if not all(may_open(value["path"]) for value in values if fits(value, {"_type": object, "path": object})):
-        yield "R070"
-    if is_integer(row.get("_rewind"), -1):
-        for later in [step for step in rows if step > row["_rewind"]]:
-            del rows[later]
-    if row.keys() - RESERVED or not row.keys() & CONTROL.keys():  # R044
-        shown = {key: row[key] for key in row if key == "_timestamp" or key not in RESERVED}
-        merge(rows.setdefault(int(row["_step"]), {"_step": int(row["_step"])}), shown)
+def is_edit(at, edit):  # R093, R094
+    if not fits(at, EDITABLE) or not isinstance(edit, dict) or not fits(edit.get("author"), TEXT):
+        return False
+    return is_number(edit.get("time")) and ("value" not in edit or fits(edit["value"], NAMES.get(at[1:])))
 
 
-def overlay(document, edits):
-    """Lay edits.json over what it is about (R095); False if an entry is no good (R094)."""
-    good = []
-    for pointer, edit in edits.items():
-        top, *below = [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]] or [""]
-        forms = {"config": object, "summary": object} if below else EDITABLE
-        form = {"time": is_number, "author": str, "value?": forms.get(top)}  # R093
-        if POINTER.fullmatch(pointer) and top in forms and fits(edit, form):
-            good.append((edit["time"], pointer.encode(), [top, *below], edit))
-    for _, _, keys, edit in sorted(good, key=lambda entry: entry[:2]):
-        lay(document, keys, edit)
-    return len(good) == len(edits)
-
-
-def lay(node, keys, edit):
-    for key in keys[:-1]:
-        if "value" in edit and not isinstance(node.get(key), dict):
-            node[key] = {}
-        node = node[key] if isinstance(node.get(key), dict) else {}
-    node.pop(keys[-1], None)
-    node.update({keys[-1]: edit["value"]} if "value" in edit else {})
+def lay(edit, node, key, *below):
+    """Lay one entry of edits.json over what it is about (R095)."""
+    inner = node[key] if isinstance(node.get(key), dict) else {}
+    if below:
+        lay(edit, inner, *below)
+    if "value" in edit:
+        node[key] = inner if below else edit["value"]
+    elif not below:
+        node.pop(key, None)
 
 
 class Run:
     def __init__(self, directory):
-        self.root = os.path.abspath(directory)
-        self.problems, self.times, self.links, self.entries = set(), [], set(), set()
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [name for name in folders if not name.startswith(".")]  # R005
-            for path in [os.path.join(folder, name) for name in folders + files if not name.startswith(".")]:
-                known = self.links if os.path.islink(path) else self.entries
-                known.add(os.path.relpath(path, self.root))
-
-    def report(self, rule, path, offset=-1):
-        self.problems.add((os.fsencode(path), offset, rule))
+        self.root, self.times = Path(directory).absolute(), {}
+        paths = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*")}
+        public = {name for name in paths if "/." not in f"/{name}"}  # R005
+        self.links = tuple(f"{name}/" for name in public if paths[name].is_symlink())
+        self.entries = {name for name in public if f"{name}/" not in self.links}
+        self.files = {name for name in self.entries if paths[name].is_file()}
+        odd = [name for name in public - self.files if not paths[name].is_dir() or paths[name].is_symlink()]
+        self.problems = {(name, -1, "R002" if name in self.entries else "R006") for name in odd}
 
     def load(self, name, rule):
-        """The object in a document; {} if it is not readable, which is reported."""
-        try:
-            with open(os.path.join(self.root, name), "rb") as file:
-                return parse(file.read())
-        except UNREADABLE:
-            self.report(rule, name)
-        return {}
+        """The object in a document, decoded; {} if there is none, or if it is not readable (rule)."""
+        absent = b"" if name in self.entries else b"{}"
+        document = parse((self.root / name).read_bytes() if name in self.files else absent)
+        if document is None or not decode(document):
+            self.problems.add((name, -1, rule if document is None else "R036"))
+        return document or {}
 
-    def document(self, name):
-        document = self.load(name, "R091") if name in self.entries else {}
-        if not decode(document):
-            self.report("R036", name)
-        return document
-
-    def may_open(self, path):  # R070
-        ends = [slash.start() for slash in re.finditer("/|$", path)] if fits(path, SAFE_PATH) else []
-        return ends != [] and self.links.isdisjoint(path[:end] for end in ends)
-
-    def lines(self, name):
-        """The good lines of a stream, each with its offset."""
-        offset = 0
-        with open(os.path.join(self.root, name), "rb") as stream:
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    self.report("R020", name, offset)
-                    break
-                if len(line) > MAX_LINE and name.endswith(".jsonl"):
-                    self.report("R027", name, offset)
-                elif name.endswith(".jsonl"):
-                    try:
-                        yield offset, parse(line)
-                    except UNREADABLE:
-                        self.report("R023", name, offset)
-                offset += len(line)
-
-    def logical_rows(self, name):
-        rows, seen = {}, None
-        for offset, row in self.lines(name):
-            seen = row.get("_timestamp")
-            for rule in take(row, rows, self.may_open) if METRICS.fullmatch(name) else ():
-                self.report(rule, name, offset)
-        self.times += [seen] if is_number(seen) else []
+    def read_stream(self, name):
+        """The logical rows of a stream; without meaning if it is not one of metrics."""
+        rows, is_metrics = {}, METRICS.fullmatch(name)
+        for line in re.finditer(rb".*\n|.+", (self.root / name).read_bytes()):
+            broken = [rule for rule in self.take(line[0], name, rows) if is_metrics or rule < "R030"]
+            self.problems |= {(name, line.start(), rule) for rule in broken}
         return [encode(rows[step]) for step in sorted(rows)]
 
-    def is_crashed(self, run, now):  # R019
-        if not self.times and fits(run.get("created_at"), DATE):
-            with contextlib.suppress(ValueError):  # a month 13
-                self.times.append(datetime.fromisoformat(run["created_at"][:-1] + "+00:00").timestamp())
-        return run["state"] == "running" and self.times != [] and now - max(self.times) > 300
-
-    def identity(self):
-        """run.json, and the rules that it breaks."""
-        run = self.load("run.json", "R010") if "run.json" in self.entries else {}
-        version = run.get("runfmt")
-        if is_integer(version) and version != 1:
-            return run, ["R011"]
-        if is_integer(version) and fits(run.get("requires"), [str]) and run["requires"]:
-            return run, ["R012"]
-        if not fits(run, IDENTITY):
-            return run, ["R010"]
-        right = {"R013": ID.fullmatch(run["id"]), "R014": run["id"] == os.path.basename(self.root)}
-        return run, [rule for rule in right if not right[rule]]
-
-    def streams(self):
-        """The logical rows of each writer."""
-        rows = {}
-        for name in self.entries:
-            if re.fullmatch(r"[^/]*\.(jsonl|log)", name) and os.path.isfile(os.path.join(self.root, name)):
-                logical, metrics = self.logical_rows(name), METRICS.fullmatch(name)
-                rows.update({metrics[1] or "main": logical} if metrics else {})
-        return rows
+    def take(self, line, name, rows):
+        """Lay a line over the logical rows before it, which are by step; returns the rules that it breaks."""
+        row = {} if name.endswith(".log") else parse(line) if len(line) <= MAX_LINE else None
+        if row is None or not line.endswith(b"\n"):
+            return ["R020" if not line.endswith(b"\n") else "R023" if len(line) <= MAX_LINE else "R027"]
+        told = {key: row[key] for key in row if key == "_timestamp" and is_number(row[key])}
+        self.times.update((name, seconds) for seconds in told.values())  # R019: of each stream, the last
+        if not is_integer(row.get("_step"), 0):
+            return ["R030"]
+        restored, step, rewind = decode(row), int(row["_step"]), row.get("_rewind")
+        paths = [at[key] for _, at, key in places(row) if key == "path" and "_type" in at and at is not row]
+        broken = {
+            "R031": told == {},
+            "R036": not restored,
+            "R050": "_rewind" in row and not is_integer(rewind, -1),
+            "R052": "_gap" in row,  # each is reported, well told or not
+            "R070": any(not fits(path, SAFE_PATH) or f"{path}/".startswith(self.links) for path in paths),
+        }
+        for later in [known for known in rows if is_integer(rewind, -1) and known > rewind]:
+            del rows[later]
+        users = {key: row[key] for key in row if key not in {"_step", "_timestamp", "_runtime", *CONTROL}}
+        if users or not row.keys() & CONTROL:  # R044
+            merge(rows.setdefault(step, {}), {"_step": step, **told, **users})
+        return list(filter(broken.get, broken))
 
     def read(self, now):
-        run, broken = self.identity()
-        for rule in broken:
-            self.report(rule, "run.json")
-        if broken in (["R011"], ["R012"]):
-            return {"state": "refused", "problems": self.listed()}
-        for link in self.links:
-            self.report("R006", link)
-        config, _, edits = (self.document(f"{name}.json") for name in ("config", "summary", "edits"))
-        rows = self.streams()
-        state = "damaged" if broken == ["R010"] else "crashed" if self.is_crashed(run, now) else run["state"]
-        attributes = {**ATTRIBUTES, "id": str}
-        edited = {key: run[key] for key in attributes if key in run and fits(run[key], attributes[key])}
-        edited["config"] = config
-        if not overlay(edited, edits):
-            self.report("R094", "edits.json")
-        defaults = {"id": "", "project": "", "name": "", "notes": "", "tags": []}
+        """What section 13 of the specification says, but the summary."""
+        run = self.load("run.json", "R010")
+        version, requires, identity, created = map(run.get, ["runfmt", "requires", "id", "created_at"])
+        if is_integer(version) and (version != 1 or (requires and fits(requires, TEXTS))):
+            rule = "R011" if version != 1 else "R012"
+            return {"state": "refused", "problems": [{"rule": rule, "path": "run.json", "offset": None}]}
+        whole = is_integer(version) and all(fits(run.get(key), FORMS[key]) for key in FORMS)
+        right = {"R013": fits(identity, ID), "R014": identity == self.root.name} if whole else {"R010": False}
+        self.problems |= {("run.json", -1, rule) for rule in right if not right[rule]}
+        rows = {name: self.read_stream(name) for name in self.files if fits(name, r"[^/]+\.(jsonl|log)")}
+        try:
+            created = datetime.strptime(f"{created}+0000", "%Y-%m-%dT%H:%M:%S.%fZ%z").timestamp()
+        except ValueError:
+            created = -math.inf
+        is_crashed = run.get("state") == "running" and now - max(self.times.values(), default=created) > 300
+        config, edits, _ = (self.load(f"{name}.json", "R091") for name in ("config", "edits", "summary"))
+        edited = {"config": config, **{key: run[key] for key in NAMES if fits(run.get(key), NAMES[key])}}
+        ignored = {pointer for pointer in edits if not is_edit(pointer, edits[pointer])}
+        self.problems |= {("edits.json", -1, "R094") for _ in ignored}
+        for pointer in sorted(edits.keys() - ignored, key=lambda at: (edits[at]["time"], at.encode())):
+            keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
+            lay(edits[pointer], edited, *keys)
+        shown = {key: edited.get(key, default) for key, default in SHOWN.items()}
         return {
-            "state": state,
-            "run": {key: edited.get(key, default) for key, default in defaults.items()},
-            "config": encode(edited.get("config", {})),
-            "rows": rows,
-            "problems": self.listed(),
+            "state": "damaged" if not whole else "crashed" if is_crashed else run["state"],
+            "run": {"id": identity if fits(identity, TEXT) else self.root.name, **shown},
+            "config": encode(config),
+            "rows": {found[1] or "main": rows[found[0]] for found in map(METRICS.fullmatch, rows) if found},
+            "problems": [
+                {"rule": rule, "path": path, "offset": None if offset < 0 else offset}
+                for path, offset, rule in sorted(self.problems)
+            ],
         }
-
-    def listed(self):
-        ordered = [(os.fsdecode(path), offset, rule) for path, offset, rule in sorted(self.problems)]
-        return [{"rule": rule, "path": path, "offset": None if at < 0 else at} for path, at, rule in ordered]
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("run", metavar="RUN_DIRECTORY")
-    arguments.add_argument("--now", metavar="UNIX_SECONDS", type=float, default=time.time())
+    arguments.add_argument("runs", metavar="RUN_DIRECTORY", nargs="+")
+    arguments.add_argument("--now", metavar="UNIX_SECONDS", type=float, default=datetime.now().timestamp())
     options = arguments.parse_args()
-    run = Run(options.run)
-    if not {"run.json", "metrics.jsonl"} & run.entries:
-        arguments.error(f"not a run ({run.root}): name a directory that holds run.json or metrics.jsonl")
-    print(json.dumps(run.read(options.now)))
+    for run in map(Run, options.runs):
+        if not {"run.json", "metrics.jsonl"} & run.files:
+            arguments.error(f"not a run ({run.root}): name a directory that holds run.json or metrics.jsonl")
+        print(json.dumps(run.read(options.now)))
