@@ -16,7 +16,7 @@ from runfmt.history import is_step
 from runfmt.layout import MAX_ROW, MAX_STEP
 from runfmt.rows import CONTROL, NONFINITE, RESERVED, decode, escape, leaves, pointer_keys
 
-__all__ = ["Columns", "as_array", "exact_columns", "ordered", "plain_columns"]
+__all__ = ["EXACT", "Columns", "as_array", "exact_columns", "ordered", "plain_columns"]
 
 BLOCK = 4 * 2**20
 """Bytes that pyarrow parses at once; it refuses a line beyond two, and so each that R027 refuses."""

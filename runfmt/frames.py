@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from runfmt.columns import Columns, as_array, exact_columns, ordered, plain_columns
+from runfmt.columns import EXACT, Columns, as_array, exact_columns, ordered, plain_columns
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
 from runfmt.history import Problem, read_history
 from runfmt.reading import StoredRun, find_runs
@@ -52,8 +52,10 @@ def read_metrics(
         raise UsageError(f"keys={keys!r} is one text: give a list, keys=[{keys!r}]")
 
     def frames_of(run: StoredRun) -> dict[str, pd.DataFrame]:
-        names = (writers == "all" and run.writers) or ["main"]
-        return {writer: _pandas().DataFrame(_columns(run, writer, keys)) for writer in names}
+        made = {}
+        for writer in (writers == "all" and run.writers) or ["main"]:
+            made[writer] = _pandas().DataFrame(_columns(run, writer, keys))
+        return made
 
     one = _is_run(path)
     frames = [
@@ -76,7 +78,8 @@ def read_runs(path: AnyPath | Iterable[AnyPath]) -> pd.DataFrame:
     pd = _pandas()
     table = pd.DataFrame({name: as_array([row.get(name) for row in rows]) for name in names})
     for name in ("created_at", "finished_at"):
-        table[name] = pd.to_datetime(table[name], utc=True, errors="coerce", format="ISO8601")
+        texts = [text if isinstance(text, str) else None for text in table[name]]
+        table[name] = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
     return table  # type: ignore[no-any-return]
 
 
@@ -106,19 +109,22 @@ def _is_run(path: AnyPath | Iterable[AnyPath]) -> bool:
 
 
 def _each(path: AnyPath | Iterable[AnyPath], read: Callable[[StoredRun], T]) -> list[tuple[str, T]]:
-    """What a function makes of each run, with the run's id; its path, if several have the id."""
+    """What a function makes of each run, once, with the run's id; its path, if several have the id."""
     asked = path if isinstance(path, (str, os.PathLike)) else list(path)
-    found: list[tuple[StoredRun, T]] = []
+    folders: dict[Path, Path] = {}
     for folder in (run for root in _folders(asked) for run in find_runs(root)):
+        folders.setdefault(folder.resolve(), folder)
+    found: list[tuple[StoredRun, T]] = []
+    for folder in folders.values():
         try:
             run = StoredRun(folder)
             found.append((run, read(run)))
         except (FormatError, OSError) as error:
-            warn(f"{folder} was left out: {error}", stacklevel=4)
+            warn(f"{folder} was left out: {error}", stacklevel=3)
             continue
         if run.is_damaged:
             advice = f"`runfmt recover {folder}` makes it whole"
-            warn(f"{folder} is damaged and was read as far as it is there: {advice}", stacklevel=4)
+            warn(f"{folder} is damaged and was read as far as it is there: {advice}", stacklevel=3)
     if not found:
         raise RunNotFound(
             f"there is no run that can be read at or below {asked}: name a run or a folder of runs"
@@ -146,7 +152,8 @@ def _columns(run: StoredRun, writer: str, keys: Sequence[str] | None) -> Columns
 def _warn_of_losses(path: Path, problems: Sequence[Problem]) -> None:
     losses = [problem for problem in problems if problem.rule in LOSSES]
     if losses:
-        warn(f"{path} lacks rows, {len(losses)} times, first {losses[0]}: `runfmt validate` says more", 6)
+        more = f" (and {len(losses) - 1:,} more)" if len(losses) > 1 else ""
+        warn(f"{path} lacks rows: {losses[0]}{more}: `runfmt validate {path}` says more", stacklevel=6)
 
 
 def _stacked(frames: list[tuple[tuple[str, ...], pd.DataFrame]], levels: list[str]) -> pd.DataFrame:
@@ -156,10 +163,22 @@ def _stacked(frames: list[tuple[tuple[str, ...], pd.DataFrame]], levels: list[st
     # One without rows has no say in the types.
     filled = [(labels, frame) for labels, frame in frames if len(frame)] or frames
     keyed: Any = [labels if len(levels) > 1 else labels[0] for labels, _ in filled]
+    everywhere = set.intersection(*({*frame.columns} for _, frame in filled))
     stacked: pd.DataFrame = _pandas().concat(
-        [frame for _, frame in filled], keys=keyed, names=[*levels, None]
+        [_with_room(frame, everywhere) for _, frame in filled], keys=keyed, names=[*levels, None]
     )
     return stacked
+
+
+def _with_room(frame: pd.DataFrame, whole: set[str]) -> pd.DataFrame:
+    """The frame with room for missing values in integers that a float would not hold."""
+    wide = [
+        name
+        for name in frame.columns
+        if name not in whole and frame[name].dtype == "int64" and not frame[name].between(-EXACT, EXACT).all()
+    ]
+    roomy: pd.DataFrame = frame.astype(dict.fromkeys(wide, "Int64"))
+    return roomy
 
 
 def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
