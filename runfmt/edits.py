@@ -59,7 +59,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], above: str 
     changes: dict[str, Any] = {f"{above}/{pointer_key(key)}": {} for key in before if key not in after}
     for key, value in after.items():
         pointer, there = f"{above}/{pointer_key(key)}", before.get(key)
-        if not is_leaf(value) and not (isinstance(there, dict) and "_type" in there):
+        if not is_leaf(value):
             changes |= differences(there if isinstance(there, dict) else {}, value, pointer)
         elif key not in before or _text(value) != _text(there):
             changes[pointer] = {"value": value}

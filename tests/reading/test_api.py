@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from filelock import FileLock
+from filelock import FileLock, SoftFileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -422,7 +422,8 @@ def test_update_writes_what_changed_and_nothing_of_the_trainers(api, root):
     run.update()
     assert edits(root / "a") == {
         "/config/x/y": [1, None], "/config/opt/name": "sgd", "/config/lr": "deleted",
-        "/summary/best/acc": 0.9, "/tags": ["base", "good"], "/name": "new", "/notes": "why\n", "/group": "g", "/job_type": "train",
+        "/summary/best/acc": 0.9, "/tags": ["base", "good"], "/name": "new",
+        "/notes": "why\n", "/group": "g", "/job_type": "train",
     }  # fmt: skip
     for entry in read(root / "a" / "edits.json").values():
         assert before - 1 < entry["time"] < time.time() + 1
@@ -730,6 +731,20 @@ def test_editors_lose_nothing_where_there_are_no_locks(api, root):
     with editors((root, "x", 30), (root, "y", 30), preamble=NO_LOCKS):
         pass
     assert names("x", "y", count=30) <= api.run("a").config.keys()
+
+
+def test_file_that_only_one_can_make_stands_in_for_a_lock(api, root, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    run = api.run("a")
+    run.name = "new"
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(editing, "WAIT", 0.01)
+    with SoftFileLock(root / "a" / ".edits.lock.soft"), pytest.raises(TimeoutError, match="remove it"):
+        run.update()
+    run.update()
+    assert edits(root / "a") == {"/name": "new"}
 
 
 def test_disk_that_fails_at_the_lock_is_no_disk_without_locks(api, root, monkeypatch):
