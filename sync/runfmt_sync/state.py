@@ -112,7 +112,8 @@ def _read(path: Path) -> Iterator[tuple[str, Any]]:
         return
     for line in filter(None, lines):
         try:
-            key, value = orjson.loads(line)
-        except (orjson.JSONDecodeError, ValueError, TypeError):
+            found = orjson.loads(line)
+        except orjson.JSONDecodeError:
             continue
-        yield key, value
+        if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
+            yield found[0], found[1]

@@ -1,7 +1,11 @@
 import pytest
+from hypothesis import settings
 
 from runfmt_sync.push import Push
 from runfmt_sync.remotes import open_remote
+
+settings.register_profile("sync", deadline=None)
+settings.load_profile("sync")
 
 
 @pytest.fixture(autouse=True)
