@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import errno
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -188,7 +187,7 @@ def _unwritten(run: StoredRun) -> Iterator[None]:
     environment = run.document.get("environment")
     host = environment.get("host") if isinstance(environment, dict) else None
     # A lock is a proof only on its own host: on some network file systems locks do nothing.
-    if not lock.exists() or host not in (None, socket.gethostname()):
+    if not lock.exists() or host not in (None, os.uname().nodename):
         yield
         return
     from filelock import FileLock, Timeout
