@@ -293,11 +293,14 @@ def _unreadable(name: str, error: OSError) -> Problem:
 
 def _read_document(run: Path, name: str, rule: str) -> tuple[dict[str, Any], list[Problem]]:
     """A document, empty if there is none; one that is not readable is empty and breaks ``rule``."""
-    if (run / name).is_symlink():
+    path = run / name
+    if path.is_symlink() or not path.exists():
         return {}, []
     try:
-        document, restored = decode((run / name).read_bytes())
-    except FileNotFoundError:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return {}, [Problem(name, -1, rule, "is no file")]
+        document, restored = decode(path.read_bytes())
+    except FileNotFoundError:  # it went just now
         return {}, []
     except FormatError as error:
         return {}, [Problem(name, -1, rule, error.message)]

@@ -182,7 +182,7 @@ def _directory(asked: Settings, resume_file: Path | None) -> Path:
         run_id = str(read_document(resume_file).get("id", "")) or None
     if run_id is None:
         return _claim_new(asked.root)
-    found = asked.root / run_id
+    found = _place(asked.root, run_id)
     if asked.resume == "must" and not _is_run(found, asked.writer):
         raise RunNotFound(f"there is no run {run_id!r} in {asked.root}: give another id, or resume='allow'")
     if asked.resume == "never" and _is_run(found, asked.writer):
@@ -205,16 +205,22 @@ def _claim_new(root: Path) -> Path:
 
 def _claim(asked: Settings, run_id: str) -> Path:
     """The first of ``id``, ``id-2``, .. where nobody has written."""
-    taken = {name.lower() for name in os.listdir(asked.root)}
     for number in itertools.count(1):
         name = run_id if number == 1 else f"{run_id}-{number}"
-        found = asked.root / name
-        if name.lower() in taken and _is_run(found, asked.writer):
+        found = _place(asked.root, name)
+        if _is_run(found, asked.writer):
             continue
         if number > 1:
             warn(f"run {run_id!r} is there already: this one is {name!r}; pass resume='allow' to go on", 4)
         return found
     raise AssertionError  # the count does not end
+
+
+def _place(root: Path, name: str) -> Path:
+    """The folder of that name, or the one that is there and differs by case only (R015)."""
+    there = os.listdir(root)
+    alike = (other for other in there if other.lower() == name.lower())
+    return root / (name if name in there else next(alike, name))
 
 
 def _is_run(found: Path, writer: str) -> bool:
