@@ -1,11 +1,11 @@
 """Read runs with the standard library alone: python read_run.py RUN_DIRECTORY... [--now UNIX_SECONDS]
 
-Written from the specification of the run layout only; the ids in the comments are its rules.
-"""
+Written from the specification of the run layout only; the ids in the comments are its rules."""
 
 import argparse
 import json
 import math
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,9 @@ MAX_LINE, MAX_LEVELS = 10 * 2**20, 64  # R027 (bytes, with the LF), R025
 ID = r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z))[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?<!\.)"  # R013
 METRICS = re.compile(r"metrics(?:\.(?!main\.)([a-z0-9]{1,32}))?\.jsonl")  # R061
 SAFE_PATH = r"(?!/|[A-Za-z]:)((^|/)(?!\.)[^/\\\x00-\x1f\x7f]+)+"  # R005, R007
-TEXT, TEXTS = r"(?s:.*)", [r"(?s:.*)"]
-UID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-FORMS = {"requires": TEXTS, "uid": UID, "id": TEXT, "state": r"running|finished|failed|killed|preempted"}
-NAMES = {**dict.fromkeys(["project", "name", "notes", "entity", "group", "job_type"], TEXT), "tags": TEXTS}
+TEXT, UID = r"(?s:.*)", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+FORMS = {"requires": [TEXT], "uid": UID, "id": TEXT, "state": r"running|finished|failed|killed|preempted"}
+NAMES = {**dict.fromkeys(["project", "name", "notes", "entity", "group", "job_type"], TEXT), "tags": [TEXT]}
 SHOWN = {"project": "", "name": "", "notes": "", "tags": []}
 EDITABLE = rf"/({'|'.join(NAMES)})|/(config|summary)(/([^~/]|~[01])*)+"  # R094, RFC 6901
 CONTROL = {"_rewind", "_gap", "_summary", "_define"}
@@ -108,8 +107,9 @@ class Run:
         public = {name for name in paths if "/." not in f"/{name}"}  # R005
         self.links = tuple(f"{name}/" for name in public if paths[name].is_symlink())
         self.entries = {name for name in public if f"{name}/" not in self.links}
-        self.files = {name for name in self.entries if paths[name].is_file()}
-        odd = [name for name in public - self.files if not paths[name].is_dir() or paths[name].is_symlink()]
+        readable = {name for name in self.entries if os.access(paths[name], os.R_OK)}
+        self.files = {name for name in readable if paths[name].is_file()}
+        odd = [name for name in public - self.files if name not in readable or not paths[name].is_dir()]
         self.problems = {(name, -1, "R002" if name in self.entries else "R006") for name in odd}
 
     def load(self, name, rule):
@@ -157,7 +157,7 @@ class Run:
         """What section 13 of the specification says, but the summary."""
         run = self.load("run.json", "R010")
         version, requires, identity, created = map(run.get, ["runfmt", "requires", "id", "created_at"])
-        if is_integer(version) and (version != 1 or (requires and fits(requires, TEXTS))):
+        if is_integer(version) and (version != 1 or (requires and fits(requires, [TEXT]))):
             rule = "R011" if version != 1 else "R012"
             return {"state": "refused", "problems": [{"rule": rule, "path": "run.json", "offset": None}]}
         whole = is_integer(version) and all(fits(run.get(key), FORMS[key]) for key in FORMS)
