@@ -1,4 +1,4 @@
-"""What a later version may add: a reader refuses what it cannot read right, and ignores what it need not know."""
+"""What a later version may add: refuse what cannot be read right, ignore what need not be known."""
 
 from vocabulary import IDENTITY, T0, Vector, row, run
 

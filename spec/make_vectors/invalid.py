@@ -1,6 +1,6 @@
 """What a writer must not write: a reader keeps what it can, and says what is wrong."""
 
-from vocabulary import T0, Vector, row, run
+from vocabulary import T0, Vector, row, run, text
 
 A = [row(0, a=1)]
 
@@ -75,7 +75,7 @@ DOCUMENT = [
         (
             "run-with-nan",
             "A bare NaN is no JSON.",
-            b'{"runfmt": 1, "requires": [], "uid": "0193572c-7c8e-7cc1-a4a5-0f3c2d1b9e77", "id": "run", "state": "finished", "x": NaN}\n',
+            text(run()).encode()[:-1] + b',"x":NaN}\n',
         ),
     ]
 ] + [

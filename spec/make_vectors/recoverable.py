@@ -215,6 +215,18 @@ VECTORS = [
         summary={"a": 2},
     ),
     Vector(
+        "folders-for-documents",
+        "R003 R010 R091",
+        "Folders with the names of documents and streams.",
+        run=None,
+        state="damaged",
+        metrics=WHOLE,
+        files={"run.json/x": b"", "config.json/x": b"", "edits.json/x": b"", "metrics.rank1.jsonl/x": b"{"},
+        rows=WHOLE,
+        problems=[("R091", "config.json"), ("R091", "edits.json"), ("R010", "run.json")],
+        summary={"a": 2},
+    ),
+    Vector(
         "old-summary",
         "R080 R082",
         "A summary.json that is behind: the stream says what is right.",

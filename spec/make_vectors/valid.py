@@ -22,6 +22,35 @@ TABLE_DIGEST = hashlib.sha256(TABLE).hexdigest()
 TABLE_PATH = f"media/table/t_{TABLE_DIGEST[:20]}.table.json"
 PAGE_PATH = f"media/html/a..b_{DIGEST[:20]}.html"
 PAGE = {"_type": "html-file", "path": PAGE_PATH, "sha256": DIGEST, "size": 1}
+MASK = b"\x89PNG\r\n\x1a\n, in grey"
+MASK_DIGEST = hashlib.sha256(MASK).hexdigest()
+MASK_PATH = f"media/mask/sample.masks.truth_{MASK_DIGEST[:20]}.png"
+OVERLAID = {
+    **PICTURE,
+    "caption": "two",
+    "classes": [{"id": 0, "name": "cat"}],
+    "boxes": {"found": {"_type": "boxes2D", "box_data": [{"class_id": 0}], "class_labels": {"0": "cat"}}},
+    "masks": {
+        "truth": {
+            "_type": "mask",
+            "path": MASK_PATH,
+            "sha256": MASK_DIGEST,
+            "size": len(MASK),
+            "class_labels": {"0": "cat"},
+        }
+    },
+}
+LISTED = {
+    "_type": "table-file",
+    "path": TABLE_PATH,
+    "sha256": TABLE_DIGEST,
+    "size": len(TABLE),
+    "ncols": 2,
+    "nrows": 2,
+}
+CHART = {**LISTED, "plot": {"spec": "line", "fields": {"x": "a", "y": "b"}, "strings": {"title": "Loss"}}}
+BATCH = {"_type": "images/separated", "count": 2, "captions": ["a", ""], "images": [PICTURE, PICTURE]}
+COUNTED = {"_type": "histogram", "bins": [0, 0.5, 1], "values": [3, 4], "nonfinite": 1}
 PEOPLE = {"time": T0 + 10, "author": "ann"}
 
 
@@ -36,7 +65,7 @@ IDENTITY = [
     ),
     Vector(
         "attributes",
-        "R001 R009 R010 R013 R014",
+        "R001 R009 R010 R013 R014 R103 R104",
         "All keys of run.json, all documents, all streams.",
         metrics=[row(0, loss=0.5)],
         run=run(
@@ -56,8 +85,11 @@ IDENTITY = [
         files={
             "config.json": {"lr": 0.1, "model": {"layers": [1, 2]}},
             "summary.json": {"loss": 0.5},
-            "events.jsonl": [{"_timestamp": T0, "event": "start"}],
-            "system.jsonl": [{"_timestamp": T0, "cpu": {"percent": 3.5}, "gpu": []}],
+            "events.jsonl": [
+                {"_timestamp": T0, "event": "start"},
+                {"_timestamp": T0 + 1, "event": "alert", "title": "low", "text": "", "level": "WARN"},
+            ],
+            "system.jsonl": [{"_timestamp": T0, "cpu": {"percent": 3.5, "load": 0.5}, "gpu": []}],
             "console.log": ["hello"],
         },
         shown={
@@ -735,33 +767,21 @@ SUMMARY = [
 MEDIA = [
     Vector(
         "media",
-        "R070 R071 R072 R075 R076 R079",
+        "R070 R071 R072 R074 R075 R076 R079",
         "Values with files: an image, a batch, a table, and a histogram without one.",
         metrics=[
             row(
                 0,
                 sample=PICTURE,
-                h={"_type": "histogram", "bins": [0, 0.5, 1], "values": [3, 4], "nonfinite": 1},
+                h=COUNTED,
             ),
             row(
                 1,
-                sample={
-                    "_type": "images/separated",
-                    "count": 2,
-                    "captions": ["a", ""],
-                    "images": [PICTURE, PICTURE],
-                },
+                sample=BATCH,
             ),
             row(
                 2,
-                t={
-                    "_type": "table-file",
-                    "path": TABLE_PATH,
-                    "sha256": TABLE_DIGEST,
-                    "size": len(TABLE),
-                    "ncols": 2,
-                    "nrows": 2,
-                },
+                t=LISTED,
             ),
         ],
         files={IMAGE: PIXELS, TABLE_PATH: TABLE},
@@ -769,46 +789,31 @@ MEDIA = [
             row(
                 0,
                 sample=PICTURE,
-                h={"_type": "histogram", "bins": [0, 0.5, 1], "values": [3, 4], "nonfinite": 1},
+                h=COUNTED,
             ),
             row(
                 1,
-                sample={
-                    "_type": "images/separated",
-                    "count": 2,
-                    "captions": ["a", ""],
-                    "images": [PICTURE, PICTURE],
-                },
+                sample=BATCH,
             ),
             row(
                 2,
-                t={
-                    "_type": "table-file",
-                    "path": TABLE_PATH,
-                    "sha256": TABLE_DIGEST,
-                    "size": len(TABLE),
-                    "ncols": 2,
-                    "nrows": 2,
-                },
+                t=LISTED,
             ),
         ],
         summary={
-            "sample": {
-                "_type": "images/separated",
-                "count": 2,
-                "captions": ["a", ""],
-                "images": [PICTURE, PICTURE],
-            },
-            "h": {"_type": "histogram", "bins": [0, 0.5, 1], "values": [3, 4], "nonfinite": 1},
-            "t": {
-                "_type": "table-file",
-                "path": TABLE_PATH,
-                "sha256": TABLE_DIGEST,
-                "size": len(TABLE),
-                "ncols": 2,
-                "nrows": 2,
-            },
+            "sample": BATCH,
+            "h": COUNTED,
+            "t": LISTED,
         },
+    ),
+    Vector(
+        "masks-and-charts",
+        "R070 R072 R077 R078",
+        "An image with boxes and a mask, and a table that is to be drawn.",
+        metrics=[row(0, sample=OVERLAID, curve=CHART)],
+        files={IMAGE: PIXELS, MASK_PATH: MASK, TABLE_PATH: TABLE},
+        rows=[row(0, sample=OVERLAID, curve=CHART)],
+        summary={"sample": OVERLAID, "curve": CHART},
     ),
     Vector(
         "media-on-its-way",

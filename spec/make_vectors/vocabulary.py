@@ -1,4 +1,4 @@
-"""The words in which the vectors are written. Nothing here reads a run: what a reader must find is written by hand."""
+"""The words in which vectors are written. Nothing here reads a run: what a reader finds stands by hand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,19 @@ def run(**changes: Any) -> dict[str, Any]:
 
 
 @dataclass
-class Vector:
+class _Named:
+    """What every vector has: a name in its group, the rules that it shows, and what it is, in a sentence."""
+
+    name: str
+    rules: str
+    what: str
+
+    def all_rules(self) -> list[str]:
+        return sorted(self.rules.split())
+
+
+@dataclass
+class Vector(_Named):
     """A run, and what a reader must give.
 
     ``files`` maps a path to its contents: a list of lines (see :func:`line`), an object,
@@ -56,9 +68,6 @@ class Vector:
     ``(rule, number)`` for a line of ``metrics.jsonl``.
     """
 
-    name: str
-    rules: str
-    what: str
     metrics: list[Any] | None = None
     files: dict[str, Any] = field(default_factory=dict)
     run: Any = field(default_factory=run)
@@ -68,6 +77,9 @@ class Vector:
     rows: Any = None
     problems: list[tuple[Any, ...]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
+
+    def all_rules(self) -> list[str]:
+        return sorted({*self.rules.split(), *(problem[0] for problem in self.problems)})
 
     def contents(self) -> dict[str, Any]:
         """Everything that lies in the vector's directory, by path."""
@@ -103,12 +115,22 @@ class Vector:
 
 
 @dataclass
-class Writing:
+class Merging(_Named):
+    """Two ``edits.json`` of one run, and what both are after they met (R096)."""
+
+    ours: dict[str, Any]
+    theirs: dict[str, Any]
+    merged: dict[str, Any]
+
+    def contents(self) -> dict[str, Any]:
+        files = {"ours.json": self.ours, "theirs.json": self.theirs, "expected.json": self.merged}
+        return {name: _contents(document) for name, document in files.items()}
+
+
+@dataclass
+class Writing(_Named):
     """What a writer is asked to do, and the lines that it then writes, or the rule that refuses."""
 
-    name: str
-    rules: str
-    what: str
     calls: list[dict[str, Any]]
     rows: list[dict[str, Any]] | None = None
     refused: str | None = None

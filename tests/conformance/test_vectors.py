@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 import runfmt
+from runfmt.edits import merge_edits
 from runfmt.reading import describe
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "spec" / "vectors"
 MANIFEST = json.loads((VECTORS / "manifest.json").read_text(encoding="utf-8"))
 NAMES = [vector["name"] for vector in MANIFEST["vectors"]]
-READ = [name for name in NAMES if not name.startswith("write/")]
+MERGED = [name for name in NAMES if name.startswith("merge/")]
 WRITTEN = [name for name in NAMES if name.startswith("write/")]
+READ = [name for name in NAMES if name not in (*MERGED, *WRITTEN)]
 FOREIGN = {
     "python": [sys.executable, ROOT / "examples" / "readers" / "read_run.py"],
     "node": ["node", ROOT / "examples" / "readers" / "read_run.mjs"],
@@ -64,6 +66,12 @@ def test_foreign_reader_reads_the_vector(foreign, name):
     expected.pop("summary", None)
     expected["problems"] = [problem for problem in expected["problems"] if problem["rule"] not in NOT_CHECKED]
     assert canonical(foreign[name]) == canonical(expected)
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_edits_meet_as_the_vector_says(name):
+    ours, theirs = load(name, "ours.json"), load(name, "theirs.json")
+    assert merge_edits(ours, theirs) == merge_edits(theirs, ours) == load(name)
 
 
 def given(keys):
