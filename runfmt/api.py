@@ -21,7 +21,7 @@ from runfmt.editing import add_edits
 from runfmt.edits import ATTRIBUTES, differences, is_attribute
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
 from runfmt.layout import FILES, PRIVATE_LOCK
-from runfmt.queries import MISSING, condition, in_order
+from runfmt.queries import MISSING, condition, in_order, order_of
 from runfmt.reading import StoredRun, find_runs, unix_time
 from runfmt.rows import NONFINITE, leaves, split_path
 from runfmt.run import utc
@@ -88,10 +88,18 @@ class Api:
         """
         _, entity, project = _parts(path or "", "'project' or 'entity/project'", 2)
         fits = condition(filters or {})
-        in_order([], order, ApiRun.look)
-        belonging = (run for run in self._store.runs() if _belongs(run, entity, project))
-        runs = (ApiRun(self._store, run) for run in belonging)
-        return in_order((run for run in runs if fits(run.look)), order, ApiRun.look)
+        key, descending = order_of(order)
+        found = []
+        for stored in self._store.runs():
+            if not _belongs(stored, entity, project):
+                continue
+            run = ApiRun(self._store, stored)
+            try:
+                if fits(run.look):
+                    found.append((run.look(key), run))
+            except (RunNotFound, FormatError, OSError) as error:  # it changed since it was found
+                warn(f"{run.id} was left out: {error}", stacklevel=2)
+        return in_order(found, descending=descending)
 
 
 def _parts(path: str, forms: str, most: int) -> list[str | None]:
@@ -145,10 +153,10 @@ class Folder:
             try:
                 run = StoredRun(folder)
             except (FormatError, OSError) as error:
-                warn(f"{folder} was left out: {error}", stacklevel=5)
+                warn(f"{folder} was left out: {error}", stacklevel=3)
                 continue
             if run.is_damaged:
-                warn(f"{folder} is damaged: `runfmt recover {folder}` makes it whole", stacklevel=5)
+                warn(f"{folder} is damaged: `runfmt recover {folder}` makes it whole", stacklevel=3)
             yield run
 
     def again(self, run: StoredRun) -> StoredRun:
@@ -339,7 +347,7 @@ class ApiRun:
 
             frame = _table(exact_columns(self._rows(metrics), metrics))
             if frame.empty:
-                warn(f"no row of {self.id} has a value for all of {', '.join(metrics)}", stacklevel=4)
+                warn(f"no row of {self.id} has a value for all of {', '.join(metrics)}", stacklevel=3)
         else:
             frame = self._store.frame(self._stored, metrics or None)
         if begun := unix_time(self.created_at):

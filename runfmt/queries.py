@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from runfmt.errors import UsageError
 
-__all__ = ["MISSING", "condition", "in_order"]
+__all__ = ["MISSING", "condition", "in_order", "order_of"]
 
 MISSING: Any = object()
 """The value of a key that a run does not have."""
@@ -181,17 +181,21 @@ def _time_text(time: Any) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def in_order(items: Iterable[T], order: str, look: Callable[[T, str], Any]) -> list[T]:
-    """Items in the order of a key, ascending with ``+`` or nothing before it, descending with ``-``.
+def order_of(order: str) -> tuple[str, bool]:
+    """The key of an order, and whether it is descending (``-`` before it, not ``+`` or nothing).
 
-    Numbers come before texts, and those that do not have the key last, either way. Raises ``UsageError``.
+    Raises ``UsageError``.
     """
     if not isinstance(order, str):
         raise UsageError(f"order={order!r} is no text: write it as '-summary_metrics.acc'")
-    key = _checked_key(order[1:] if order[:1] in ("+", "-") else order)
-    ranked = [(_sort_rank(look(item, key)), item) for item in items]
+    return _checked_key(order[1:] if order[:1] in ("+", "-") else order), order.startswith("-")
+
+
+def in_order(valued: Iterable[tuple[Any, T]], *, descending: bool) -> list[T]:
+    """Items in the order of their values: numbers, then texts; what has no value comes last, either way."""
+    ranked = [(_sort_rank(value), item) for value, item in valued]
     having = [(rank, item) for rank, item in ranked if rank is not None]
-    having.sort(key=lambda pair: pair[0], reverse=order.startswith("-"))
+    having.sort(key=lambda pair: pair[0], reverse=descending)
     return [item for _, item in having] + [item for rank, item in ranked if rank is None]
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import runfmt
 from runfmt import editing, reading
+from runfmt.api import Folder
 from runfmt.edits import are_same, differences, merge_edits, overlay, stamped
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError
 from runfmt.queries import KEYS
@@ -125,11 +126,26 @@ def test_folder_that_is_none_is_said(tmp_path):
 
 def test_broken_run_is_left_out_of_many_and_raises_alone(api, root):
     write(root / "b" / "run.json", read(root / "b" / "run.json") | {"runfmt": 2})
-    with pytest.warns(RuntimeWarning, match=r"runs/b was left out: .*upgrade"):
+    with pytest.warns(RuntimeWarning, match=r"runs/b was left out: .*upgrade") as warned:
         assert ids(api.runs()) == "ac"
+    assert [warning.filename for warning in warned] == [__file__]
     assert api.run("a").id == "a"
     with pytest.raises(FormatError, match="R011"):
         api.run("b")
+
+
+def test_run_that_vanishes_while_it_is_looked_at_is_left_out(api, root, monkeypatch):
+    found = Folder.runs
+
+    def runs(self):
+        for run in found(self):
+            if run.id == "b":
+                os.rename(root / "b", root / ".b")
+            yield run
+
+    monkeypatch.setattr(Folder, "runs", runs)
+    with pytest.warns(RuntimeWarning, match="b was left out: the run b is gone"):
+        assert ids(api.runs(order="-summary_metrics.loss")) == "ac"
 
 
 def test_damaged_run_is_read_as_far_as_it_is_there(api, root):
@@ -352,11 +368,14 @@ def test_scan_history_gives_dicts_between_steps(api, root):
     assert set(next(run.scan_history())) == {"_step", "_timestamp", "_runtime", "loss"}
 
 
-@pytest.mark.filterwarnings("ignore:no r")
-def test_history_of_unknown_keys_is_empty(api):
+def test_history_of_unknown_keys_is_empty_and_warns(api):
     run = api.run("a")
-    assert list(run.history(keys=["no"]).columns) == ["_step", "no"]
-    assert len(run.history(keys=["no"])) == len(run.history(keys=["no", "loss"])) == 0
+    with pytest.warns(RuntimeWarning, match="no run has a value of no"):
+        frame = run.history(keys=["no"])
+    assert (list(frame.columns), len(frame)) == (["_step", "no"], 0)
+    with pytest.warns(RuntimeWarning, match="no row of a has a value for all of no, loss") as warned:
+        assert run.history(keys=["no", "loss"]).empty
+    assert warned[0].filename == __file__
     assert run.history(keys=["no"], pandas=False) == []
 
 
