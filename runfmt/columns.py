@@ -16,7 +16,7 @@ from runfmt.history import is_step
 from runfmt.layout import MAX_ROW, MAX_STEP
 from runfmt.rows import CONTROL, NONFINITE, RESERVED, decode, escape, leaves, pointer_keys
 
-__all__ = ["EXACT", "Columns", "as_array", "exact_columns", "ordered", "plain_columns"]
+__all__ = ["EXACT", "Columns", "as_array", "exact_columns", "gather", "ordered", "plain_columns"]
 
 BLOCK = 4 * 2**20
 """Bytes that pyarrow parses at once; it refuses a line beyond two, and so each that R027 refuses."""
@@ -31,13 +31,21 @@ Columns = dict[str, Any]
 
 def exact_columns(rows: Iterable[Mapping[str, Any]], keys: Sequence[str] | None = None) -> Columns:
     """The columns of logical rows; with ``keys``, of the rows that have a value for one of them."""
-    columns: dict[str, list[Any]] = {"_step": [], "_timestamp": []}
+    flat: Iterable[dict[str, Any]] = (dict(leaves(row)) for row in rows)
+    if keys is not None:
+        flat = (row for row in flat if any(row.get(key) is not None for key in keys))
+    columns = gather(flat, _KINDS)
+    if keys is not None:  # a null alone makes no column
+        columns = {path: c for path, c in columns.items() if path in _KINDS or c.count(None) < len(c)}
+    return _selected({path: as_array(column, _KINDS.get(path)) for path, column in columns.items()}, keys)
+
+
+def gather(rows: Iterable[Mapping[str, Any]], first: Iterable[str] = ()) -> dict[str, list[Any]]:
+    """The values of each key, None where a row has none; those of ``first`` are always there."""
+    columns: dict[str, list[Any]] = {key: [] for key in first}
     count = 0
     for row in rows:
-        flat = dict(leaves(row))
-        if keys is not None and all(flat.get(key) is None for key in keys):
-            continue
-        for path, value in flat.items():
+        for path, value in row.items():
             column = columns.get(path)
             if column is None:
                 column = columns[path] = [None] * count
@@ -47,9 +55,7 @@ def exact_columns(rows: Iterable[Mapping[str, Any]], keys: Sequence[str] | None 
         count += 1
     for column in columns.values():
         column.extend([None] * (count - len(column)))
-    if keys is not None:  # a null alone makes no column
-        columns = {path: c for path, c in columns.items() if path in _KINDS or c.count(None) < count}
-    return _selected({path: as_array(column, _KINDS.get(path)) for path, column in columns.items()}, keys)
+    return columns
 
 
 def plain_columns(data: bytes, keys: Sequence[str] | None = None) -> Columns | None:

@@ -19,7 +19,7 @@ from runfmt.rows import leaves
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ABOUT", "AnyPath", "local_folder", "read_metrics", "read_runs", "readable_runs"]
+__all__ = ["ABOUT", "AnyPath", "local_folder", "read_metrics", "read_runs", "readable_runs", "warn_of_losses"]
 
 AnyPath = str | os.PathLike[str]
 T = TypeVar("T")
@@ -144,12 +144,13 @@ def _columns(run: StoredRun, writer: str, keys: Sequence[str] | None) -> Columns
     columns = plain_columns(data[: data.rfind(b"\n") + 1], keys)
     if columns is None:
         history = read_history(io.BytesIO(data), name or "", writer)
-        _warn_of_losses(run.path, history.problems)
+        warn_of_losses(run.path, history.problems)
         columns = exact_columns(history.rows, keys)
     return columns
 
 
-def _warn_of_losses(path: Path, problems: Sequence[Problem]) -> None:
+def warn_of_losses(path: Path, problems: Sequence[Problem]) -> None:
+    """Say that a run lacks rows, if one of its problems means that."""
     losses = [problem for problem in problems if problem.rule in LOSSES]
     if losses:
         more = f" (and {len(losses) - 1:,} more)" if len(losses) > 1 else ""

@@ -128,6 +128,15 @@ def test_run_without_rows_is_a_frame_without_rows(store):
         assert list(runfmt.read_metrics(store("none"), keys=["loss"]).columns)[2:] == ["loss"]
 
 
+def test_rows_without_times_are_rows(store, recwarn):
+    run = store("timeless")
+    append(run, '{"_step":0,"a":1}\n{"_step":1,"_timestamp":null,"a":2}\n')
+    frame = runfmt.read_metrics(run)
+    assert list(frame["a"]) == [1, 2]
+    assert frame["_timestamp"].isna().all()
+    assert not recwarn
+
+
 def test_media_lists_and_empty_objects_are_values(store):
     image = {"_type": "image-file", "path": "media/image/x.png", "sha256": "0" * 64, "size": 1}
     run = store("media", {"x": image, "l": [1, None], "e": {}}, {"l": [2]})
