@@ -25,6 +25,7 @@ __all__ = [
     "KnownDigests",
     "Proof",
     "Signature",
+    "Standing",
     "prove_bytes",
     "prove_file",
     "prove_stream",
@@ -33,7 +34,10 @@ __all__ = [
 BLOCK = 4 * 2**20
 CHUNK = 2**20
 SETTLED_NS = 2 * 10**9
-"""Age from which a file's time of change tells two contents apart: FAT keeps two seconds."""
+"""Age from which a file's time of change tells two contents apart: FAT keeps two seconds.
+
+A time with a fraction of a second is of a file system that keeps 10 ms or less.
+"""
 
 
 class Changed(Exception):
@@ -118,7 +122,7 @@ class Known(NamedTuple):
 
 
 def encode_known(known: Mapping[str, Known]) -> dict[str, Any]:
-    """What is known of a run's files as a JSON object."""
+    """What is known of a run's files as a JSON object; each begins with the signature."""
     return {path: [*at, proof.size, proof.tail, *proof.blocks] for path, (at, proof) in known.items()}
 
 
@@ -130,6 +134,16 @@ def decode_known(document: Mapping[str, Any]) -> dict[str, Known]:
     }
 
 
+class Standing(NamedTuple):
+    """A run as it stood when it was last looked at: who it is, its digest, its files and bytes."""
+
+    uid: str
+    id: str
+    digest: str
+    files: int
+    size: int
+
+
 class KnownDigests:
     """The digests of runs' files by run folder; a cache that spares reading, and may be deleted."""
 
@@ -138,13 +152,38 @@ class KnownDigests:
 
     def of(self, run: str) -> dict[str, Known]:
         """What is known of a run folder's files."""
-        return decode_known(self._journal.get(run) or {})
+        try:
+            return decode_known(self._journal.get(run)["files"])
+        except (TypeError, ValueError, KeyError, AttributeError):  # nothing, or of another version
+            return {}
 
-    def remember(self, run: str, known: Mapping[str, Known], before: Mapping[str, Known]) -> None:
-        """Keep what was found, except of files so young that a change may not show in their time."""
-        young = time.time_ns() - SETTLED_NS
+    def standing(self, run: str, found: Mapping[str, Signature] | None) -> Standing | None:
+        """What a run folder holds if these files, all that it has, stand as they stood."""
+        if found is None:
+            return None
+        try:
+            document = self._journal.get(run)
+            files, standing = document["files"], Standing(*document["standing"])
+            same = len(found) == len(files) and all(files[path][:3] == [*at] for path, at in found.items())
+            return standing if same else None
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return None
+
+    def remember(self, run: str, known: Mapping[str, Known], standing: Standing | None = None) -> None:
+        """Keep what was found, except of files so young that a change may not show in their time.
+
+        ``standing`` describes the run if these are all its files.
+        """
+        now = time.time_ns()
         kept = {
-            path: one for path, one in known.items() if one.signature.mtime_ns < young or one.proof.blocks
+            path: one for path, one in known.items() if _is_settled(one.signature, now) or one.proof.blocks
         }
-        if kept != before:
-            self._journal.put(run, encode_known(kept))
+        whole = [*standing] if standing and len(kept) == standing.files else None
+        value = {"files": encode_known(kept), "standing": whole}
+        if value != self._journal.get(run):
+            self._journal.put(run, value)
+
+
+def _is_settled(signature: Signature, now: int) -> bool:
+    coarse = signature.mtime_ns % 10**9 == 0
+    return signature.mtime_ns < now - (SETTLED_NS if coarse else SETTLED_NS // 20)

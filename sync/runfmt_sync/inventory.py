@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from runfmt_sync.digests import (
     KnownDigests,
     Proof,
     Signature,
+    Standing,
     prove_bytes,
     prove_file,
     prove_stream,
@@ -39,8 +39,10 @@ __all__ = [
     "committed_size",
     "is_beginning",
     "known_of",
+    "recall",
     "run_digest",
     "scan",
+    "signatures",
     "take_inventory",
     "unmovable",
 ]
@@ -83,6 +85,11 @@ class Inventory:
         """Bytes of all entries."""
         return sum(entry.proof.size for entry in self.entries.values())
 
+    @property
+    def standing(self) -> Standing:
+        """What is kept of it."""
+        return Standing(self.uid, self.id, self.digest, len(self.entries), self.size)
+
     def streams(self) -> dict[str, int]:
         """The committed size of each stream."""
         return {path: entry.proof.size for path, entry in self.entries.items() if is_stream(path)}
@@ -107,12 +114,43 @@ def take_inventory(
         raise FormatError(
             "R010", f"no readable {RUN}: `runfmt recover {folder}` makes the run whole again", str(folder)
         )
-    key = str(folder.absolute())
-    known = digests.of(key)
-    entries, problems = scan(folder, known if believe else {}, durable=_is_written_here(run), without=without)
-    digests.remember(key, known_of(entries), known)
+    key = os.path.abspath(folder)
+    known = digests.of(key) if believe else {}
+    entries, problems = scan(folder, known, durable=_is_written_here(run), without=without)
+    found = Inventory(folder, run.document["uid"], run.id, entries, tuple(problems))
+    digests.remember(key, known_of(entries), None if problems or without else found.standing)
     fault_point("inventory.taken")
-    return Inventory(folder, run.document["uid"], run.id, entries, tuple(problems))
+    return found
+
+
+def recall(folder: Path, digests: KnownDigests) -> Standing | None:
+    """What a run folder holds if every file in it stands as when it was last looked at.
+
+    All that was known then was found in one inventory, so the order of looking does not matter now.
+    """
+    return digests.standing(os.path.abspath(folder), signatures(folder))
+
+
+def signatures(folder: Path) -> dict[str, Signature] | None:
+    """The signatures of all files of a run, None if something in it is no part of a run."""
+    found: dict[str, Signature] = {}
+    folders = [("", str(folder))]
+    try:
+        while folders:
+            prefix, path = folders.pop()
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.name[0] == ".":
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((f"{prefix}{entry.name}/", entry.path))
+                    elif entry.is_file(follow_symlinks=False):
+                        found[prefix + entry.name] = Signature.of(entry.stat(follow_symlinks=False))
+                    else:
+                        return None
+    except OSError:  # whoever looks closer will say what is wrong
+        return None
+    return found
 
 
 def is_beginning(folder: Path) -> bool:
@@ -130,7 +168,7 @@ def known_of(entries: Mapping[str, Entry]) -> dict[str, Known]:
 def _is_written_here(run: StoredRun) -> bool:
     environment = run.document.get("environment")
     host = environment.get("host") if isinstance(environment, dict) else None
-    return run.document["state"] == "running" and host in (None, socket.gethostname())
+    return run.document["state"] == "running" and host in (None, os.uname().nodename)
 
 
 def scan(

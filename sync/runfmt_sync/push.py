@@ -17,7 +17,7 @@ from runfmt.layout import EDITS, is_stream
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
 from runfmt_sync.extents import MAX_EXTENT, Piece, cut, open_entry
 from runfmt_sync.faults import fault_point
-from runfmt_sync.inventory import Inventory, is_beginning, take_inventory
+from runfmt_sync.inventory import Inventory, is_beginning, recall, take_inventory
 from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
 from runfmt_sync.receipts import Receipts
 from runfmt_sync.remotes import Remote
@@ -122,7 +122,7 @@ class Push:
     def run(self, folders: Sequence[Path]) -> list[Outcome]:
         """Bring these runs; ``fault`` says afterwards whether the remote gave up."""
         works = [
-            _Work(Outcome(path, path.absolute().name), Inventory(path, "", "", {}))
+            _Work(Outcome(path, path.name or path.absolute().name), Inventory(path, "", "", {}))
             for path in folders
             if not is_beginning(path)
         ]
@@ -136,10 +136,30 @@ class Push:
         return [work.outcome for work in works]
 
     def _bring(self, batch: list[_Work], pool: ThreadPoolExecutor) -> None:
+        if self._believe:
+            self._recall(batch)
+            batch = [work for work in batch if not work.is_done]
         _each(pool, self._look, batch)
         while batch:
             first, batch = _first_of_each_uid(batch)
             self._push(first, pool)
+
+    def _recall(self, works: list[_Work]) -> None:
+        """Be done with runs that stand as the remote confirmed them, if it says that it has them so."""
+        recalled = [(work, recall(work.outcome.folder, self._digests)) for work in works]
+        known = [
+            (work, run) for work, run in recalled if run and self._receipts.digest(run.uid) == run.digest
+        ]
+        try:
+            other = self.remote.have([Ask(run.uid, run.digest, {}) for _, run in known])
+        except CommError as error:
+            self.fault = self.fault or error
+            return
+        for work, run in known:
+            if run.uid not in other:
+                work.outcome.uid, work.outcome.id = run.uid, run.id
+                work.outcome.files, work.outcome.proved = run.files, run.size
+                self._done(work, "planned" if self._dry_run else "unchanged")
 
     def _push(self, works: list[_Work], pool: ThreadPoolExecutor) -> None:
         """Ask, plan and send until all is confirmed; what is refused or moved meanwhile goes again."""

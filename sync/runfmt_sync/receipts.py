@@ -57,10 +57,14 @@ class Receipts:
         document = self._journal.get(uid)
         return decode_receipt(document) if document else None
 
+    def digest(self, uid: str) -> str | None:
+        """The digest of a run when it was last confirmed."""
+        document = self._journal.get(uid)
+        return document["digest"] if document else None
+
     def record(self, inventory: Inventory) -> None:
         """Keep that all of a run is confirmed; the same again costs nothing."""
-        known = self._journal.get(inventory.uid)
-        if known and known["digest"] == inventory.digest:
+        if self.digest(inventory.uid) == inventory.digest:
             return
         files = {path: entry.proof for path, entry in inventory.entries.items()}
         receipt = Receipt(inventory.uid, inventory.id, inventory.digest, round(time.time(), 6), files)

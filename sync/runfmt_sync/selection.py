@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -27,19 +28,18 @@ def select_runs(
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
+        resolved = path.resolve()
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}: name runs, or folders of runs")
-        if apart is not None and apart.resolve() in (path.resolve(), *path.resolve().parents):
+        if apart is not None and apart.resolve() in (resolved, *resolved.parents):
             raise UsageError(f"{path} is in the remote {apart}: name the folder of your own runs")
         for folder in find_runs(path):
-            names = (folder.absolute().name, folder.relative_to(path).as_posix())
+            below = folder.relative_to(path)  # through no link: see find_runs
+            names = (folder.absolute().name, below.as_posix())
             if (not include or _matches(names, include)) and not _matches(names, exclude):
-                found.setdefault(folder.resolve(), folder)
-    kept = [
-        folder
-        for resolved, folder in found.items()
-        if apart is None or apart.resolve() not in resolved.parents
-    ]
+                found.setdefault(resolved / below, folder)
+    remote = None if apart is None else f"{apart.resolve()}{os.sep}"
+    kept = [folder for real, folder in found.items() if remote is None or not str(real).startswith(remote)]
     return [folder for folder in kept if project is None or _project(folder) == project]
 
 

@@ -12,7 +12,6 @@ before the next phase begins.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -23,9 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
-
-from filelock import FileLock
+from typing import TYPE_CHECKING, BinaryIO
 
 from runfmt.documents import read_document, replace_document
 from runfmt.editing import lay_edits_together
@@ -35,8 +32,11 @@ from runfmt.reading import StoredRun, find_runs
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_file
 from runfmt_sync.extents import Extent, Piece
 from runfmt_sync.faults import fault_point
-from runfmt_sync.inventory import committed_size, known_of, run_digest, scan
+from runfmt_sync.inventory import Inventory, committed_size, known_of, scan, signatures
 from runfmt_sync.plan import Ask, Have, Held
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["Refused", "Store"]
 
@@ -94,16 +94,17 @@ class Store:
 
     def _register(self, folder: Path) -> None:
         self._names[str(folder).lower()] = folder
-        try:
-            run = StoredRun(folder)
-        except FormatError as error:
-            with suppress(FormatError, OSError):
-                uid = read_document(folder / RUN).get("uid")
-                if isinstance(uid, str):
-                    self._folders[uid], self._refusals[uid] = folder, str(error)
-            return
-        if run.uid is not None:
-            self._folders.setdefault(run.uid, folder)
+        with suppress(FormatError, OSError):
+            document = read_document(folder / RUN)
+            uid = document.get("uid")
+            if not isinstance(uid, str) or not is_uid(uid):
+                return
+            self._folders.setdefault(uid, folder)
+            if document.get("runfmt") != 1 or document.get("requires") != []:
+                try:
+                    StoredRun(folder)
+                except FormatError as error:
+                    self._refusals[uid] = str(error)
 
     @property
     def runs(self) -> Mapping[str, Path]:
@@ -143,12 +144,16 @@ class Store:
         if folder is None:
             return Have(staged=self._staged(ask.uid))
         key = folder.relative_to(self.root).as_posix()
-        known = digests.of(key)
-        entries, _ = scan(folder, known if believe else {}, at=ask.streams)
-        digests.remember(key, known_of(entries), known)
         seen = ask.uid in self._folders
-        is_whole = all(entry.length == entry.proof.size for entry in entries.values())
-        if seen and is_whole and run_digest((e.path, e.proof) for e in entries.values()) == ask.digest:
+        if seen and believe:
+            standing = digests.standing(key, signatures(folder))
+            if standing is not None and (standing.uid, standing.digest) == (ask.uid, ask.digest):
+                return None
+        entries, problems = scan(folder, digests.of(key) if believe else {}, at=ask.streams)
+        found = Inventory(folder, ask.uid, "", entries)
+        is_whole = seen and all(entry.length == entry.proof.size for entry in entries.values())
+        digests.remember(key, known_of(entries), found.standing if is_whole and not problems else None)
+        if is_whole and found.digest == ask.digest:
             return None
         held = {path: Held(entry.length, entry.proof) for path, entry in entries.items()}
         if not seen:
@@ -190,6 +195,8 @@ class Store:
 
     def lock(self, name: str) -> FileLock:
         """A lock among all who write to the store; runs share 256 of them, so that they stay few."""
+        from filelock import FileLock  # 20 ms, and most syncs write nothing
+
         folder = self.root / PRIVATE / "locks"
         _make_below(self.root, folder)
         return FileLock(folder / f"{name}{PRIVATE_LOCK}")
@@ -493,6 +500,8 @@ def _start_writing(path: Path) -> None:
 
     Only a hint, eight times faster for many small files; the guarantee is theirs.
     """
+    import ctypes
+
     with suppress(OSError, AttributeError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
