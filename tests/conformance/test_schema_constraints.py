@@ -229,6 +229,12 @@ BAD = [
     ("value other", "R017", "/_type", (1, None)),
     ("value other", "R070", "/path", NO_PATHS),
     ("value image", "R071", "/sha256", (*NO_DIGESTS, GONE)),
+    *(
+        (f"value {name}", "R071", "/sha256", (SHA256[:20], GONE))
+        for name in ("sound", "film", "page", "shape", "chart", "table")
+    ),
+    ("value image", "R071", "/masks/m/sha256", (SHA256[:20], GONE)),
+    *((f"value {name}", "R075", "/count", (-1, GONE)) for name in ("sounds", "films", "pages", "shapes")),
     ("value image", "R071", "/size", (-1, 0.5, "1", GONE)),
     (
         "value image",
@@ -246,7 +252,7 @@ BAD = [
     *(("value image", "section 7", f"/{key}", (0, 0.5, "1", None)) for key in ("width", "height")),
     ("value image", "section 7", "/grouping", (0.5, "1")),
     ("value image", "section 7", "/classes", ({}, [1])),
-    ("value image", "section 7", "/boxes", ([], {"b": 1}, {"b": {}}, {"b": {"_type": "mask"}})),
+    ("value image", "section 7", "/boxes", ([], {"b": 1}, {"b": {}}, {"b": {"_type": "mine"}})),
     ("value image", "section 7", "/masks", ([], {"b": None}, {"b": {}}, {"b": PICTURE})),
     ("value image", "section 7", "/boxes/b/box_data", ({}, [1])),
     ("value image", "section 7", "/boxes/b/class_labels", ([], {"1": 1})),

@@ -224,7 +224,7 @@ VALID = [path for path in VECTORS if path.parent.name == "valid"]
 
 def test_vectors_are_there():
     assert VALID
-    assert {path.parent.name for path in VECTORS} >= {"recoverable", "invalid", "future", "write"}
+    assert {path.parent.name for path in VECTORS} >= {"recoverable", "invalid", "future", "write", "merge"}
 
 
 @pytest.mark.parametrize("vector", VALID, ids=lambda path: path.name)
@@ -235,6 +235,9 @@ def test_valid_vector_is_as_the_schemas_say(vector):
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_what_a_vector_expects_is_as_the_schemas_say(vector):
-    assert told("expected", json.loads((vector / "expected.json").read_bytes())) == []
-    if vector.parent.name == "write":
-        assert told("input", json.loads((vector / "input.json").read_bytes())) == []
+    group = vector.parent.name
+    files = {"write": {"input": "input"}, "merge": {"ours": "edits", "theirs": "edits"}}.get(group, {})
+    files["expected"] = "edits" if group == "merge" else "expected"
+    assert {path.stem for path in vector.glob("*.json")} == set(files)
+    for name, schema in files.items():
+        assert told(schema, json.loads((vector / f"{name}.json").read_bytes())) == []
