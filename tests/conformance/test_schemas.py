@@ -141,7 +141,7 @@ def media(folder):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run in which our client wrote all that it can; a gap and edits are added by hand."""
+    """A run in which our client wrote all that it can; a gap, which takes a full disk, is added by hand."""
     folder = tmp_path_factory.mktemp("rich")
     runs, config = folder / "runs", {"lr": 0.1, "clip": math.inf}
     with runfmt.init(project="p", dir=runs, id="rich", tags=["a"], config=config) as first:
@@ -167,11 +167,9 @@ def run(tmp_path_factory):
         pass
     with (runs / "rich" / "metrics.jsonl").open("a", encoding="utf-8") as stream:
         stream.write('{"_step":1,"_timestamp":1,"_gap":{"rows":2,"reason":"No space left on device"}}\n')
-    edits = {
-        "/tags": {"value": ["b"], "time": 1.5, "author": "ann"},
-        "/config/lr": {"time": 2, "author": "bob"},
-    }
-    (runs / "rich" / "edits.json").write_text(json.dumps(edits), encoding="utf-8")
+    edited = runfmt.Api(runs).run("rich")
+    edited.name, edited.tags, edited.config["lr"] = "better", ["b"], math.nan
+    edited.update()
     return runs / "rich"
 
 
@@ -188,7 +186,7 @@ def test_run_of_our_client_holds_all_that_the_schemas_describe(run):
     assert {name for name, _, _ in found} == FILES.keys()
     assert set(SCHEMAS["row"]["properties"]) - keys["row"] == {"_runtime"}
     assert set(SCHEMAS["run"]["properties"]) - keys["run"] == {"parent"}
-    for name in ("config", "summary", "artifact", "table"):
+    for name in ("config", "summary", "edits", "artifact", "table"):
         assert set(SCHEMAS[name]["properties"]) <= keys[name]
     events = {value["event"] for name, value, _ in found if name == "event"}
     assert events == set(SCHEMAS["event"]["properties"]["event"]["enum"])
