@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from runfmt.documents import make_durable
 from runfmt.errors import warn
 from runfmt.layout import FILES, SUMMARY
+from runfmt.lifecycle import IMPORTING
 from runfmt.live import LiveSummary
 from runfmt.rows import encode
 from runfmt.stream import Stream
-from runfmt.system import Sampler
+from runfmt.system import Sampler, gpu_names
 
 if TYPE_CHECKING:
     from runfmt.run import Run
@@ -166,13 +167,17 @@ class Background:
         found: dict[str, Any] = {}
         try:
             if self._sampler is None:
-                self._sampler = Sampler(self._run.directory)
+                with IMPORTING:
+                    self._sampler = Sampler(self._run.directory)
             found = self._sampler.sample()
         finally:  # a heartbeat also where the machine tells nothing
             self._system.append(encode({"_timestamp": now(), **found}, normal=True))
             self._system.sync()
 
     def _capture(self) -> None:
-        from runfmt.environment import capture_slowly
+        from runfmt import environment
 
-        capture_slowly(self._run)
+        with IMPORTING:
+            environment.requirements()
+            gpus = gpu_names()
+        environment.capture_slowly(self._run, gpus)

@@ -18,8 +18,12 @@ class Config(MutableMapping[str, Any]):
     update changes nothing. Nested dicts may be changed in place.
     """
 
-    def __init__(self, save: Callable[[], None], *, allow_val_change: bool = False) -> None:
-        for name, value in (("_items", {}), ("_save", save), ("_allow", allow_val_change), ("_saved", b"")):
+    def __init__(
+        self, save: Callable[[], None], check: Callable[[], None], *, allow_val_change: bool = False
+    ) -> None:
+        """``save`` is called after a change, ``check`` before one: it raises where none is possible."""
+        given = {"_items": {}, "_save": save, "_check": check, "_allow": allow_val_change, "_saved": b""}
+        for name, value in given.items():
             object.__setattr__(self, name, value)
 
     def update(self, d: Any = None, *, allow_val_change: bool | None = None, **values: Any) -> None:  # type: ignore[override]
@@ -48,6 +52,7 @@ class Config(MutableMapping[str, Any]):
                     "pass allow_val_change=True to config.update() or init() to allow it"
                 )
         if plain:
+            self._check()
             self._items.update(plain)
             self._save_items()
 

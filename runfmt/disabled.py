@@ -30,7 +30,7 @@ class DisabledRun(Run):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.resumed = False
-        self.config = Config(lambda: None, allow_val_change=True)
+        self.config = Config(self._nothing, self._nothing, allow_val_change=True)
         run_id = settings.id or generate_id()
         self._document = document_of(settings, run_id, settings.name or random_name(1))
         self._writer = settings.writer
@@ -83,6 +83,9 @@ class DisabledRun(Run):
 
         self._finished = True
         session.forget(self, 0, quiet=True)
+
+    def _may_write(self, what: str) -> bool:
+        return True
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Do nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -19,6 +20,7 @@ __all__ = [
     "copy_named",
     "create",
     "leave_to_system",
+    "lock",
     "make_durable",
     "move",
     "read_document",
@@ -30,6 +32,8 @@ __all__ = [
     "temporary_folder",
 ]
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What a file system says that has no locks."""
 PIECE = 2**20
 """Bytes of a file that are held at a time while it is copied."""
 
@@ -128,6 +132,24 @@ def remove_folder(path: Path) -> None:
 def temporary_beside(path: Path) -> Path:
     """A private name in the same folder (R005), from which a rename is atomic."""
     return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
+
+
+def lock(path: Path) -> int | None:
+    """A descriptor that holds the lock on a file until it is closed; None if another process has it.
+
+    Where the file system has no locks it holds none. A forked child closes its copy.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            os.close(descriptor)
+            raise
+    return descriptor
 
 
 def leave_to_system(path: Path) -> None:

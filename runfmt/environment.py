@@ -15,12 +15,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from runfmt.documents import replace
 from runfmt.layout import FILES
-from runfmt.system import gpu_names
 
 if TYPE_CHECKING:
     from runfmt.run import Run
 
-__all__ = ["capture", "capture_slowly", "repository_name"]
+__all__ = ["capture", "capture_slowly", "repository_name", "requirements"]
 
 _SECRET = re.compile(r"(key|token|secret|passw|jwt|credential|auth)", re.IGNORECASE)
 GIT_WITHIN = 10.0
@@ -46,17 +45,17 @@ def capture() -> dict[str, Any]:
     return {**found, **ranks, **({"slurm": slurm} if slurm else {})}
 
 
-def capture_slowly(run: Run) -> None:
-    """Add git and the GPUs to ``run.json``, and write the requirements and the code; for a thread."""
+def capture_slowly(run: Run, gpus: list[str]) -> None:
+    """Add git and the GPUs' names to ``run.json``, and write the requirements and the code; for a thread."""
     if not run._is_main:
         return
     files = run.directory / FILES
     files.mkdir(exist_ok=True)
-    replace(files / "requirements.txt", _requirements(), durable=False)
+    replace(files / "requirements.txt", requirements(), durable=False)
     found: dict[str, Any] = {}
     if git := _git():
         found["git"] = git
-    if gpus := gpu_names():
+    if gpus:
         found["gpus"] = gpus
     if found:
         run._change(environment={**run._document["environment"], **found})
@@ -119,7 +118,8 @@ def _without_secrets(argv: list[str]) -> list[str]:
 
 
 @functools.cache
-def _requirements() -> bytes:
+def requirements() -> bytes:
+    """The installed distributions, as ``pip freeze`` gives them; looked up once a process."""
     from importlib.metadata import distributions
 
     found = {f"{one.metadata['Name']}=={one.version}" for one in distributions() if one.metadata["Name"]}

@@ -97,9 +97,17 @@ def explain(error: Exception) -> str:
     return str(error)
 
 
-def warn(text: str, stacklevel: int = 1) -> None:
-    """Warn, also where warnings are errors: what the disk does must not stop the training."""
+def warn(text: str, stacklevel: int | None = None) -> None:
+    """Warn of the line that called us, also where warnings are errors: the training must not stop for it."""
     try:
-        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+        warnings.warn(text, RuntimeWarning, stacklevel=(stacklevel or _callers_level()) + 1)
     except RuntimeWarning:
         sys.stderr.write(f"runfmt: {text}\n")
+
+
+def _callers_level() -> int:
+    """How many frames above ``warn`` the code of others begins."""
+    level, frame = 1, sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "runfmt":
+        level, frame = level + 1, frame.f_back
+    return level

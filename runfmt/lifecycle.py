@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runfmt.run import Run
 
-__all__ = ["active", "begun", "ended"]
+__all__ = ["IMPORTING", "active", "begun", "ended", "exit_code"]
 
 active: list[Run] = []
 """The open runs of this process, the oldest first."""
 _exit_code = 0
 KILLED = 128 + signal.SIGTERM
+IMPORTING = threading.Lock()
+"""Held by a thread that imports: a fork meanwhile would leave the child a module half made."""
 
 
 def begun(run: Run) -> None:
     """Take care of a run from now on."""
     _install()
+    _end_with_multiprocessing()
     active.append(run)
 
 
@@ -40,36 +43,53 @@ def ended(run: Run, exit_code: int, *, quiet: bool) -> None:
 @functools.cache
 def _install() -> None:
     atexit.register(_at_exit)
+    os.register_at_fork(
+        before=IMPORTING.acquire, after_in_parent=IMPORTING.release, after_in_child=IMPORTING.release
+    )
     os.register_at_fork(after_in_child=_in_child)
-    _note_exceptions()
+    _note_exit()
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminated)
 
 
-def _note_exceptions() -> None:
-    earlier_hook, earlier_exit = sys.excepthook, sys.exit
+def _end_with_multiprocessing() -> None:
+    """A child that multiprocessing forked ends without ``atexit``."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        sys.modules["multiprocessing.util"].Finalize(None, _at_exit, exitpriority=0)
 
-    def excepthook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        _note(255 if issubclass(kind, KeyboardInterrupt) else 1)
-        earlier_hook(kind, error, trace)
+
+def _note_exit() -> None:
+    earlier = sys.exit
 
     def leave(status: Any = None, /) -> Any:
-        _note(status if isinstance(status, int) else 0 if status is None else 1)
-        earlier_exit(status)
+        global _exit_code
+        _exit_code = exit_code(SystemExit(status))
+        earlier(status)
 
-    sys.excepthook = excepthook
     sys.exit = leave
-
-
-def _note(code: int) -> None:
-    global _exit_code
-    _exit_code = code
 
 
 def _at_exit() -> None:
     for run in reversed(list(active)):
-        run.finish(_exit_code)
+        run.finish(_uncaught() or _exit_code)
+
+
+def _uncaught() -> int:
+    """The exit code of the exception that ended the program, 0 if none did; whatever the excepthook is."""
+    error = sys.exc_info()[1] or getattr(sys, "last_value", None)
+    is_interactive = hasattr(sys, "ps1")  # goes on after exceptions
+    return 0 if is_interactive else exit_code(error)
+
+
+def exit_code(error: BaseException | None) -> int:
+    """What the interpreter makes of an exception that nobody caught; 255 for Ctrl-C."""
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    return 255 if isinstance(error, KeyboardInterrupt) else 1
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -44,6 +44,10 @@ class LiveSummary:
         """Note a line that was appended; it is folded later."""
         self._lines.append(line)
 
+    def distrust(self) -> None:
+        """Others have written to the stream: what was followed is not all of it."""
+        self._stale = True
+
     @property
     def is_stale(self) -> bool:
         """Whether the next look must read the stream again."""

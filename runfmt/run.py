@@ -91,7 +91,7 @@ class Run:
         self.directory = directory
         self.settings = settings
         self.resumed = False
-        self.config = Config(self._save_config)
+        self.config = Config(self._save_config, self._check_open, allow_val_change=settings.allow_val_change)
         self._document = document
         self._writer = writer or settings.writer
         self._lock = threading.RLock()
@@ -142,7 +142,7 @@ class Run:
 
     @name.setter
     def name(self, name: str) -> None:
-        self._change(name=str(name))
+        self._rename(name=str(name))
 
     @property
     def notes(self) -> str:
@@ -151,7 +151,7 @@ class Run:
 
     @notes.setter
     def notes(self, notes: str | None) -> None:
-        self._change(notes=notes or "")
+        self._rename(notes=notes or "")
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ class Run:
 
     @tags.setter
     def tags(self, tags: Any) -> None:
-        self._change(tags=list(checked_tags(tags)))
+        self._rename(tags=list(checked_tags(tags)))
 
     @property
     def step(self) -> int:
@@ -274,10 +274,10 @@ class Run:
         old = self._metrics.path
         self._metrics.close()
         self._metrics = self._open_stream("metrics", own_writer(), gap=self._gap_line)
+        self._live.distrust()
         warn(
             f"another process writes {old} too; this one goes on in {self._metrics.path.name}: "
-            "start only one process a run, or give each its rank",
-            stacklevel=5,
+            "start only one process a run, or give each its rank"
         )
 
     def _advance(self, at: int, *, commit: bool) -> None:
@@ -301,6 +301,10 @@ class Run:
     def _gap_line(self, rows: int, reason: str) -> bytes:
         return encode({"_step": self._step, "_timestamp": now(), "_gap": {"rows": rows, "reason": reason}})
 
+    def _check_open(self) -> None:
+        if self._finished:
+            raise NotStarted("config after finish(): call runfmt.init() to start a run")
+
     def _may_write(self, what: str) -> bool:
         """False in a forked child, whose parent's run this is; raises after ``finish``."""
         if self._finished:
@@ -310,7 +314,7 @@ class Run:
             text = (
                 f"{what} in a forked child is ignored, the run is its parent's: init() makes one of its own"
             )
-            warn(text, stacklevel=3)
+            warn(text)
         return False
 
     # Metric definitions
@@ -382,6 +386,8 @@ class Run:
 
     def log_code(self, root: str = ".", name: str | None = None, **filters: Any) -> None:
         """Copy the Python files below ``root`` into the run."""
+        if (self._finished or self._forked) and not self._may_write("log_code"):
+            return
         from runfmt.saving import log_code
 
         log_code(self.directory, root, name, settle=self._settle, **filters)
@@ -390,6 +396,8 @@ class Run:
         self, artifact_or_path: Any, name: str | None = None, type: str | None = None, aliases: Any = None
     ) -> Any:
         """Copy an artifact's files into the run as a new version."""
+        if (self._finished or self._forked) and not self._may_write("log_artifact"):
+            return artifact_or_path
         from runfmt.artifacts import log_artifact
 
         return log_artifact(
@@ -481,7 +489,9 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(exit_code=_exit_code(kind, error))
+        from runfmt.lifecycle import exit_code
+
+        self.finish(exit_code(error))
 
     def __repr__(self) -> str:
         return f"<Run {self.path} ({self.name}) in {self.directory}>"
@@ -491,6 +501,11 @@ class Run:
     @property
     def _is_main(self) -> bool:
         return self._writer == MAIN
+
+    def _rename(self, **attributes: Any) -> None:
+        if (self._finished or self._forked) and not self._may_write(min(attributes)):
+            return
+        self._change(**attributes)
 
     def _change(self, **attributes: Any) -> None:
         with self._lock:
@@ -512,7 +527,7 @@ class Run:
                 raise
             if name not in self._warned:
                 self._warned.add(name)
-                warn(f"{error.strerror} ({self.directory / name}): it could not be written; make room", 4)
+                warn(f"{error.strerror} ({self.directory / name}): it could not be written; make room")
 
     def _settle(self, path: Path) -> None:
         """A file of the run is in its place: make it durable at once (R073), or in the next round."""
@@ -547,16 +562,3 @@ def _given_time(given: Any) -> float:
     """The user's own ``_timestamp`` if it is a number, else the time now."""
     is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
     return float(given) if is_number and abs(given) < 1e18 else now()
-
-
-def _exit_code(kind: type[BaseException] | None, error: BaseException | None) -> int:
-    if kind is None:
-        return 0
-    if issubclass(kind, KeyboardInterrupt):
-        return 255
-    return _system_exit_code(error) if isinstance(error, SystemExit) else 1
-
-
-def _system_exit_code(error: SystemExit) -> int:
-    """What the interpreter makes of ``SystemExit``."""
-    return error.code if isinstance(error.code, int) else 0 if error.code is None else 1

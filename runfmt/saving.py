@@ -85,7 +85,7 @@ def save(
         raise UsageError(f"{text} is not below {base}: pass a base_path that it is below")
     pairs = _pairs(directory.absolute() / FILES, str(pattern), base)
     if not pairs:
-        warn(f"no file matches {text} yet, and none was saved: call save() when it is there", stacklevel=3)
+        warn(f"no file matches {text} yet, and none was saved: call save() when it is there")
     return Copied(pairs, settle)
 
 

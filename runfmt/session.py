@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from runfmt import lifecycle
-from runfmt.documents import read_document, replace, replace_document, sync_directory
+from runfmt.documents import lock, read_document, replace, replace_document, sync_directory
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, stream_name
@@ -26,7 +26,7 @@ __all__ = ["active_run", "finish", "init", "require", "set_config"]
 
 _run: Run | None = None
 _config_before: dict[str, Any] = {}
-_locks: dict[Run, Any] = {}
+_locks: dict[Run, int] = {}
 _resume_files: dict[Run, Path] = {}
 
 
@@ -77,7 +77,9 @@ def init(
     Raises ``UsageError`` for a value that cannot be meant, ``TypeError`` for an
     unknown parameter, ``OSError`` if the folder cannot be written.
     """
-    options |= {"entity": entity, "project": project}
+    if unknown := options.keys() - (resolve.__kwdefaults__ or {}).keys():
+        raise TypeError(f"init() has no parameter {min(unknown)!r}: look for it in help(runfmt.init)")
+    options |= {"entity": entity, "project": project, "allow_val_change": allow_val_change}
     said = said_in_settings(settings)
     asked = resolve(**options | {name: said[name] for name in said if options.get(name) is None})
     if (previous := _previous(asked)) is not None:
@@ -92,7 +94,7 @@ def init(
 
         patch(run)
     if monitor_gym:
-        warn("monitor_gym is not there: log the videos with runfmt.Video", 2)
+        warn("monitor_gym is not there: log the videos with runfmt.Video")
     return run
 
 
@@ -145,25 +147,24 @@ def _file_defaults() -> dict[str, Any]:
 def _open(asked: Settings, values: dict[str, Any]) -> Run:
     asked.root.mkdir(parents=True, exist_ok=True)
     resume_file = _resume_file(asked) if asked.resume == "auto" else None
-    found = _directory(asked, resume_file)
+    found, held = _directory(asked, resume_file)
     carry_on, writer = _is_run(found, asked.writer) and asked.resume is not None, asked.writer
-    lock = _lock(found) if writer == MAIN else None
-    if writer == MAIN and lock is None:
+    if writer == MAIN and held is None:
         writer = own_writer()
-        warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}", 3)
+        warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}")
     document = _document(asked, found, carry_on=carry_on)
     if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
         replace_document(found / CONFIG, {})
         replace_document(found / RUN, document)
         sync_directory(asked.root)  # R018
     run = Run(found, document, asked, writer=writer)
-    if lock is not None:
-        _locks[run] = lock
+    if held is not None:
+        _locks[run] = held
     if carry_on:
-        run._resume(last_step(run._metrics.path), _stored_config(found))
+        run._resume(last_step(found / stream_name("metrics", asked.writer)), _stored_config(found))
     if asked.fork_from:
         _copy_parent(run, asked)
-    run.config.update(values, allow_val_change=True)
+    run.config._set(values, allow=True)
     if carry_on or asked.fork_from:
         run._write_document(RUN, document)
     if asked.resume_step is not None:
@@ -175,52 +176,58 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
     return run
 
 
-def _directory(asked: Settings, resume_file: Path | None) -> Path:
-    """The run's directory, claimed by making it (R015)."""
+def _directory(asked: Settings, resume_file: Path | None) -> tuple[Path, int | None]:
+    """The run's directory, claimed by making it (R015), and the main writer's lock if it is free."""
     run_id = asked.id
     if run_id is None and resume_file is not None and resume_file.is_file():
         run_id = str(read_document(resume_file).get("id", "")) or None
     if run_id is None:
-        return _claim_new(asked.root)
-    found = _place(asked.root, run_id)
-    if asked.resume == "must" and not _is_run(found, asked.writer):
+        return _claim_new(asked)
+    found = _of_any_case(asked.root, run_id)
+    is_there = _is_run(found, asked.writer)
+    if asked.resume == "must" and not is_there:
         raise RunNotFound(f"there is no run {run_id!r} in {asked.root}: give another id, or resume='allow'")
-    if asked.resume == "never" and _is_run(found, asked.writer):
+    if asked.resume == "never" and is_there:
         raise UsageError(f"run {run_id!r} is there already ({found}): give another id, or resume='allow'")
     if asked.resume is None:
-        found = _claim(asked, run_id)
+        return _claim(asked, run_id)
     found.mkdir(exist_ok=True)
-    return found
+    return found, _lock(asked, found)
 
 
-def _claim_new(root: Path) -> Path:
+def _claim_new(asked: Settings) -> tuple[Path, int | None]:
+    if asked.resume == "must":
+        raise UsageError("resume='must' needs the id of a run: give id=, or RUNFMT_RUN_ID")
     while True:
-        found = root / generate_id()
+        found = asked.root / generate_id()
         try:
             found.mkdir()
         except FileExistsError:
             continue
-        return found
+        return found, _lock(asked, found)
 
 
-def _claim(asked: Settings, run_id: str) -> Path:
-    """The first of ``id``, ``id-2``, .. where nobody has written."""
+def _claim(asked: Settings, run_id: str) -> tuple[Path, int | None]:
+    """The first of ``id``, ``id-2``, .. where nobody has written or is about to."""
     for number in itertools.count(1):
-        name = run_id if number == 1 else f"{run_id}-{number}"
-        found = _place(asked.root, name)
+        found = _of_any_case(asked.root, run_id if number == 1 else f"{run_id[:120]}-{number}")
         if _is_run(found, asked.writer):
             continue
+        found.mkdir(exist_ok=True)
+        held = _lock(asked, found)
+        if asked.writer == MAIN and held is None:  # another process was quicker
+            continue
         if number > 1:
-            warn(f"run {run_id!r} is there already: this one is {name!r}; pass resume='allow' to go on", 4)
-        return found
+            warn(f"run {run_id!r} is there already: this one is {found.name!r}; pass resume='allow' to go on")
+        return found, held
     raise AssertionError  # the count does not end
 
 
-def _place(root: Path, name: str) -> Path:
-    """The folder of that name, or the one that is there and differs by case only (R015)."""
-    there = os.listdir(root)
-    alike = (other for other in there if other.lower() == name.lower())
-    return root / (name if name in there else next(alike, name))
+def _of_any_case(root: Path, name: str) -> Path:
+    """The directory of that name, or of the same in other letters, as ids are unique ignoring case (R015)."""
+    names = os.listdir(root)
+    same = (there for there in names if there.lower() == name.lower())
+    return root / (name if name in names else next(same, name))
 
 
 def _is_run(found: Path, writer: str) -> bool:
@@ -229,16 +236,8 @@ def _is_run(found: Path, writer: str) -> bool:
     return (found / stream_name("metrics", writer)).exists()
 
 
-def _lock(found: Path) -> Any:
-    """The lock of the main writer, None if another process has it."""
-    import filelock
-
-    lock = filelock.FileLock(found / PRIVATE_LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return None
-    return lock
+def _lock(asked: Settings, found: Path) -> int | None:
+    return lock(found / PRIVATE_LOCK) if asked.writer == MAIN else None
 
 
 def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]:
@@ -253,6 +252,7 @@ def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]
                 key: getattr(asked, key) for key in ("notes", "group", "job_type") if getattr(asked, key)
             }
             given |= {"name": asked.name} if asked.name else {}
+            given |= {"tags": list(asked.tags)} if asked.tags else {}
             return {**there, **given, **opened}
     name = asked.name or random_name(_count(asked.root))
     return {**document_of(asked, found.name, name), **opened}
@@ -303,8 +303,8 @@ def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
     global _run
     if _run is run:
         _run = None
-    if (lock := _locks.pop(run, None)) is not None:
-        lock.release()
+    if (held := _locks.pop(run, None)) is not None:
+        os.close(held)
     remembered = _resume_files.pop(run, None)
     if remembered is not None and exit_code == 0:
         remembered.unlink(missing_ok=True)
@@ -314,7 +314,8 @@ def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
 
 def in_child() -> None:
     """In a forked child, which may ``init`` a run of its own."""
-    # The child's copy of a lock must not be released: the parent holds it.
+    for held in _locks.values():  # the parent holds on; and if it dies, no child does in its place
+        os.close(held)
     _locks.clear()
     _resume_files.clear()
 

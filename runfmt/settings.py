@@ -90,6 +90,7 @@ class Settings:
     save_code: bool
     silent: bool = False
     sample_every: float = SAMPLE_EVERY
+    allow_val_change: bool = False
     resume_step: int | None = None
     fork_from: tuple[str, int] | None = None
 
@@ -138,6 +139,7 @@ def resolve(
     durability: str = "second",
     strict: bool = False,
     silent: bool | None = None,
+    allow_val_change: bool | None = None,
     x_stats_sampling_interval: float | None = None,
 ) -> Settings:
     """Check and complete what ``init`` was given. Raises ``UsageError`` for what cannot be meant."""
@@ -167,6 +169,7 @@ def resolve(
         strict=strict,
         save_code=bool(save_code),
         silent=_is_true(environment("SILENT")) if silent is None else bool(silent),
+        allow_val_change=bool(allow_val_change),
         sample_every=_interval(x_stats_sampling_interval),
         resume_step=resume_step,
         fork_from=None if fork_from is None else _at_step("fork_from", fork_from),
@@ -221,7 +224,9 @@ def _project(name: str | None) -> str:
 
         name = re.sub(r"[/\\#?%:]", "-", repository_name() or "uncategorized")[:128]
     if len(name) > 128 or re.search(r"[/\\#?%:]", name):
-        raise UsageError(f"project {name!r} must have at most 128 characters, none of them / \\ # ? % :")
+        fitting = re.sub(r"[/\\#?%:]", "-", name)[:128]
+        limits = "must have at most 128 characters, none of them / \\ # ? % :"
+        raise UsageError(f"project {name!r} {limits}; {fitting!r} would do")
     return name
 
 

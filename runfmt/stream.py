@@ -34,7 +34,7 @@ class Stream:
     ``strict`` raises ``OSError`` instead of keeping lines in memory; ``fsync``
     makes each line durable before :meth:`append` returns.
 
-    ``foreign`` becomes true, at the latest at the next :meth:`sync`, when someone
+    ``foreign`` becomes true at the first :meth:`append` or :meth:`sync` after someone
     else has appended: the caller then goes on elsewhere (R064).
     """
 
@@ -86,6 +86,12 @@ class Stream:
         if written != len(line):
             self._complete(line, written)
         self._end += len(line)
+        if self._position() != self._end:  # somebody has appended before this line
+            self.foreign, self._end = True, self._position()
+
+    def _position(self) -> int:
+        """Where the last write ended, as O_APPEND leaves it."""
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def _complete(self, line: bytes, written: int) -> None:
         """After a short write (R022): the rest, or back to the last LF."""
@@ -146,7 +152,7 @@ class Stream:
     def _warn(self, text: str) -> None:
         if not self._warned:
             self._warned = True
-            warn(text, stacklevel=4)
+            warn(text)
 
     def sync(self) -> None:
         """Make what was written durable, and try again what was refused; for a background thread."""

@@ -132,7 +132,7 @@ class _Recorder:
         except Exception as error:
             if name not in self._failed:
                 self._failed.add(name)
-                warn(f"{type(error).__name__}: {error} ({name}): it is not recorded; the training goes on", 4)
+                warn(f"{type(error).__name__}: {error} ({name}): it is not recorded; the training goes on")
 
     def _log(self, run: Run, name: str, given: dict[str, Any], prefix: str) -> None:
         if name == "add_hparams":

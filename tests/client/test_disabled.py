@@ -75,7 +75,8 @@ def test_disabled_run_has_every_method_of_a_run(run):
 
 def test_folder_of_a_disabled_run_goes_with_it(tmp_path):
     code = (
-        "import os, runfmt; run = runfmt.init(mode='disabled'); open(os.path.join(run.dir, 'model'), 'w').close()\n"
+        "import os, pathlib, runfmt\n"
+        "run = runfmt.init(mode='disabled'); pathlib.Path(run.dir, 'model').touch()\n"
         "if os.fork() == 0: raise SystemExit\n"
         "os.wait(); assert os.listdir(run.dir) == ['model']"
     )
