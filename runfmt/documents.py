@@ -38,15 +38,15 @@ PIECE = 2**20
 """Bytes of a file that are held at a time while it is copied."""
 
 
-def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
+def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
     """Give a file new contents as a whole: a reader sees the old or the new, never a mixture.
 
-    With ``durable`` the contents and the name are on disk when this returns.
+    ``mode`` are its permissions, less the umask. With ``durable`` the contents and the name are on disk when this returns.
     Raises ``OSError``; the old contents then stand, and nothing is left behind.
     """
     temporary = temporary_beside(path)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -59,9 +59,11 @@ def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
         sync_directory(path.parent)
 
 
-def replace_document(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
+def replace_document(
+    path: Path, document: Mapping[str, Any], *, durable: bool = True, mode: int = 0o666
+) -> None:
     """Write a JSON document whole (R090)."""
-    replace(path, encode_document(document), durable=durable)
+    replace(path, encode_document(document), durable=durable, mode=mode)
 
 
 def copy_named(

@@ -103,9 +103,8 @@ def _uid_at(remote: Remote, run: StoredRun) -> str:
     """The uid of a run; where ``run.json`` is lost, that of the only run with its id."""
     if isinstance(known := run.document.get("uid"), str) and is_uid(known):
         return known
-    found = [
-        other.uid for other in remote.runs() if other.uid and other.id in (run.id, run.path.absolute().name)
-    ]
+    names = (run.id, run.path.absolute().name)
+    found = [uid for uid, run_id in remote.ids().items() if run_id in names]
     if len(found) != 1:
         raise RunNotFound(f"the remote {remote.url} has {len(found) or 'no'} runs with the id {run.id}")
     return found[0]

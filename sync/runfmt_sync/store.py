@@ -77,8 +77,22 @@ class Store:
         self._folders: dict[str, Path] = {}
         self._refusals: dict[str, str] = {}
         self._names: dict[str, Path] = {}
-        for folder in find_runs(root) if root.is_dir() else ():
-            self._register(folder)
+        self.look()
+
+    @property
+    def private(self) -> Path:
+        """Where the store keeps what is its own."""
+        return self.root / PRIVATE
+
+    def look(self) -> None:
+        """Find the runs that are there: some may have been copied in, moved or removed by hand."""
+        for uid, folder in [*self._folders.items()]:
+            if not (folder / RUN).exists():
+                self._folders.pop(uid, None)
+                self._names.pop(str(folder).lower(), None)
+        for folder in find_runs(self.root) if self.root.is_dir() else ():
+            if str(folder).lower() not in self._names:
+                self._register(folder)
 
     def prepare(self) -> None:
         """Make the folder a store, if it is none yet; opening one writes nothing."""
@@ -197,8 +211,9 @@ class Store:
         """A lock among all who write to the store; runs share 256 of them, so that they stay few."""
         from filelock import FileLock  # 20 ms, and most syncs write nothing
 
-        folder = self.root / PRIVATE / "locks"
-        _make_below(self.root, folder)
+        folder = self.private / "locks"
+        folder.parent.mkdir(exist_ok=True)  # never the root: a stick may have been taken away
+        folder.mkdir(exist_ok=True)
         return FileLock(folder / f"{name}{PRIVATE_LOCK}")
 
     def publish(self, uid: str, barrier: _Barrier) -> None:
@@ -237,13 +252,6 @@ class Store:
         if os.path.lexists(folder / run_id):
             return folder / run_id
         return self._names.get(str(folder / run_id).lower())
-
-
-def _make_below(root: Path, folder: Path) -> None:
-    """Make a folder two levels below the root, never the root: a stick may have been taken away."""
-    for path in (folder.parent, folder):
-        if path != root:
-            path.mkdir(exist_ok=True)
 
 
 def _refusal(error: OSError) -> Refused:
@@ -344,7 +352,7 @@ class _Application:
     def __init__(self, store: Store, uid: str, common: _Barrier) -> None:
         self.visible = uid in store.runs
         self.folder = store.runs.get(uid) or store.root / INCOMING / uid
-        self._root, self._parts = store.root, store.parts(uid)
+        self._parts = store.parts(uid)
         self._barrier = _Barrier() if self.visible else common
         self._checked: set[Path] = set()
 
@@ -385,7 +393,9 @@ class _Application:
             if folder.is_symlink():
                 raise Refused(f"{folder} is a symbolic link: nothing is written through it [R006]")
         if not folder.is_dir():
-            _make_below(self._root, folder)
+            if folder == self.folder:
+                folder.parent.mkdir(exist_ok=True)  # never the root: a stick may have been taken away
+            folder.mkdir(exist_ok=True)
             self._barrier.folders.add(folder.parent)
         self._checked.add(folder)
 
@@ -426,7 +436,8 @@ class _Application:
         self._wrote(path)
 
     def _part(self, digest: str) -> Path:
-        _make_below(self._root, self._parts)
+        self._parts.parent.mkdir(exist_ok=True)
+        self._parts.mkdir(exist_ok=True)
         return self._parts / digest
 
     def _merge(self, extent: Extent, body: Iterable[bytes]) -> None:

@@ -7,12 +7,11 @@ is called with the URL and gives a :class:`Remote`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from runfmt.errors import UsageError
-from runfmt.reading import StoredRun
 from runfmt_sync.extents import Piece
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.store import Refused
@@ -46,8 +45,8 @@ class Remote(Protocol):
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
         """The bytes of a file of a run, from an offset."""
 
-    def runs(self) -> Iterator[StoredRun]:
-        """The runs that are there, to be read."""
+    def ids(self) -> dict[str, str]:
+        """The id of each run that is there, by uid."""
 
 
 def open_remote(url: str) -> Remote:
@@ -63,6 +62,10 @@ def open_remote(url: str) -> Remote:
         if parts.netloc not in ("", "localhost"):
             raise UsageError(f"{url} names another host ({parts.netloc}): write file:///path")
         return DirectoryRemote(unquote(parts.path))
+    if scheme in ("http", "https"):
+        from runfmt_sync.remotes.http import HttpRemote
+
+        return HttpRemote(url)
     # One letter is a drive, and a name with a slash before the colon is a path.
     if "://" not in url and not (len(scheme) > 1 and _serving(scheme)):
         return DirectoryRemote(rest)

@@ -62,8 +62,11 @@ class DirectoryRemote:
         with self._faults():
             return self.store.read(uid, path, offset)
 
-    def runs(self) -> Iterator[StoredRun]:
-        """The runs in the directory; one that must be refused is warned of."""
+    def ids(self) -> dict[str, str]:
+        """The id of each run in the directory; a run that must be refused is warned of."""
+        return {run.uid: run.id for run in self._runs() if run.uid}
+
+    def _runs(self) -> Iterator[StoredRun]:
         for folder in self.store.runs.values():
             try:
                 yield StoredRun(folder)

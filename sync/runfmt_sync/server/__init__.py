@@ -1,0 +1,1 @@
+"""The reference server of ``spec/remote.md``: a directory of runs, behind HTTP."""

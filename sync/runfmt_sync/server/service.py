@@ -1,0 +1,150 @@
+"""What the server does, without HTTP: a store, an index of it, and who may see and do what."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from runfmt.editing import lay_edits_together
+from runfmt.errors import FormatError
+from runfmt.layout import EDITS, RUN, is_safe
+from runfmt.reading import StoredRun
+from runfmt.rows import decode_document
+from runfmt_sync import bundle
+from runfmt_sync.digests import KnownDigests
+from runfmt_sync.extents import Extent, Piece
+from runfmt_sync.inventory import Inventory, take_inventory
+from runfmt_sync.plan import Ask, Have
+from runfmt_sync.server.index import Index
+from runfmt_sync.server.tokens import Caller, Tokens
+from runfmt_sync.store import Refused, Store
+
+__all__ = ["Absent", "Service"]
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks for runs that were copied in by hand."""
+NOT_HIS = "the run is of another project than the token"
+
+
+class Absent(LookupError):
+    """There is nothing of that name for this caller."""
+
+
+class Service:
+    """May be called from several threads; what a caller may not see is not there for him."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store(root)
+        self.store.prepare()
+        self.tokens = Tokens(self.store)
+        self._digests = KnownDigests(self.store.private / "digests.jsonl")
+        self._index = Index(self.store.private / "index.sqlite")
+        self._looking = threading.Lock()
+        self._looked = time.monotonic()
+
+    # What is there
+
+    def have(self, asks: Iterable[Ask], caller: Caller, *, believe: bool) -> dict[str, Have]:
+        """What is there of runs, of those that are not the same."""
+        self._look()
+        his: list[Ask] = []
+        others: dict[str, Have] = {}
+        for ask in asks:
+            if self._is_his(ask.uid, caller):
+                his.append(ask)
+            else:
+                others[ask.uid] = Have(refused=NOT_HIS)
+        return {**others, **self.store.have(his, self._digests, believe=believe)}
+
+    def runs(self, caller: Caller) -> list[dict[str, Any]]:
+        """A row a run, in the order of their ids."""
+        self._look()
+        folders = [*self.store.runs.items()]
+        rows = self._index.rows(folders)
+        for row, (_, folder) in zip(rows, folders, strict=True):
+            row["path"] = folder.relative_to(self.store.root).as_posix()
+            if "attributes" in row:
+                row["state"] = row["attributes"]["state"]
+                if row["state"] == "running":
+                    row["state"] = StoredRun(folder).state()
+        his = (row for row in rows if caller.may_see(row.get("attributes", {}).get("project")))
+        return sorted(his, key=lambda row: (row["path"], row["uid"]))
+
+    def inventory(self, uid: str, caller: Caller) -> Inventory:
+        """Everything in a run, proved. Raises ``Absent``, ``Changed``, ``FormatError``, ``OSError``."""
+        return take_inventory(self._folder(uid, caller), self._digests)
+
+    def file(self, uid: str, path: str, caller: Caller) -> Path:
+        """Where a file of a run lies; no link is followed to it (R006). Raises ``Absent``."""
+        folder = self._folder(uid, caller)
+        place = folder
+        for name in path.split("/") if is_safe(path) else ():
+            place = place / name
+            if place.is_symlink():
+                break
+        else:
+            if place != folder and place.is_file():
+                return place
+        raise Absent(f"{uid} has no file {path}")
+
+    # What changes it
+
+    def apply(self, file: BinaryIO, caller: Caller) -> dict[str, Refused]:
+        """Apply a bundle that was checked; all is durable when this returns."""
+        refused: dict[str, Refused] = {}
+        return {**self.store.apply(self._his(bundle.pieces(file), caller, refused)), **refused}
+
+    def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
+        """Merge edits into a run (R096); gives what is there then."""
+        folder = self._folder(uid, caller)
+        lay_edits_together(folder, data)
+        return (folder / EDITS).read_bytes()
+
+    def _his(self, pieces: Iterable[Piece], caller: Caller, refused: dict[str, Refused]) -> Iterator[Piece]:
+        """The pieces that a caller may send; the runs of the others go to ``refused``."""
+        for extent, sent in pieces:
+            if extent.uid in refused:
+                continue
+            body = [b"".join(sent)] if extent.path == RUN else sent
+            if self._is_his(extent.uid, caller) and (extent.path != RUN or _says(extent, body, caller)):
+                yield extent, body
+            else:
+                refused[extent.uid] = Refused(NOT_HIS)
+
+    def _is_his(self, uid: str, caller: Caller) -> bool:
+        folder = self.store.runs.get(uid)
+        return folder is None or caller.project is None or caller.may_see(_project(folder))
+
+    def _folder(self, uid: str, caller: Caller) -> Path:
+        self._look()
+        folder = self.store.runs.get(uid)
+        if folder is None or not self._is_his(uid, caller):
+            raise Absent(f"there is no run {uid}")
+        return folder
+
+    def _look(self) -> None:
+        with self._looking:
+            if time.monotonic() - self._looked > LOOK_EVERY:
+                self.store.look()
+                self._looked = time.monotonic()
+
+
+def _project(folder: Path) -> object:
+    try:
+        return StoredRun(folder).document.get("project", "")
+    except (FormatError, OSError):
+        return None
+
+
+def _says(extent: Extent, body: Iterable[bytes], caller: Caller) -> bool:
+    """Whether a whole ``run.json`` is of the caller's project."""
+    if caller.project is None:
+        return True
+    try:
+        document = decode_document(b"".join(body))
+    except FormatError:
+        return False
+    return extent.offset == 0 and caller.may_see(document.get("project", ""))

@@ -1,0 +1,111 @@
+"""Who may do what: tokens, of which only a hash is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from runfmt.documents import read_document, replace_document
+from runfmt.errors import FormatError, UsageError
+from runfmt_sync.store import Store
+
+__all__ = ["ANYBODY", "SCOPES", "Caller", "Tokens"]
+
+SCOPES = ("read", "append", "admin")
+"""``read`` runs, ``append`` to them, or, as ``admin``, both and delete them."""
+_TOKEN = re.compile(r"runfmt_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom a request is from; ``project`` is the only one that he may see, None for all."""
+
+    name: str
+    project: str | None
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        """Whether he may do what needs a scope."""
+        return scope in self.scopes or "admin" in self.scopes
+
+    def may_see(self, project: object) -> bool:
+        """Whether a project is his."""
+        return self.project in (None, project)
+
+
+ANYBODY = Caller("anybody", None, frozenset(SCOPES))
+"""Who calls a server without tokens, which only its own machine can reach."""
+
+
+class Tokens:
+    """The tokens of a store, in ``tokens.json``; what another process adds or revokes counts at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._path = store.private / "tokens.json"
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """What is kept of each token, by its id."""
+        document = read_document(self._path)
+        if not all(
+            isinstance(kept, dict) and isinstance(kept.get("sha256"), str) for kept in document.values()
+        ):
+            raise FormatError("B030", "no tokens can be read from it: mend or remove it", str(self._path))
+        return document
+
+    def add(self, name: str, scopes: Iterable[str], project: str | None = None) -> str:
+        """Make a token, which is shown this once. Raises ``UsageError`` for a malformed name or scope."""
+        scopes = sorted(set(scopes))
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"the name of a token {name!r} must match {_NAME.pattern}")
+        if not scopes or not set(scopes) <= set(SCOPES):
+            raise UsageError(f"scopes are some of {', '.join(SCOPES)}, not {', '.join(scopes) or 'none'}")
+        token_id = secrets.token_hex(4)
+        token = f"runfmt_{token_id}_{secrets.token_urlsafe(32)}"
+        kept = {
+            "name": name,
+            "sha256": _digest(token),
+            "project": project,
+            "scopes": scopes,
+            "created_at": _now(),
+        }
+        with self._store.lock("tokens"):
+            replace_document(self._path, {**self.all(), token_id: kept}, mode=0o600)
+        return token
+
+    def revoke(self, name: str) -> int:
+        """Forget the tokens of a name or an id; gives how many there were."""
+        with self._store.lock("tokens"):
+            there = self.all()
+            kept = {key: one for key, one in there.items() if name not in (key, one.get("name"))}
+            if len(kept) < len(there):
+                replace_document(self._path, kept, mode=0o600)
+        return len(there) - len(kept)
+
+    def caller(self, token: str) -> Caller | None:
+        """Whom a token is from, None if nobody gave it out."""
+        found = _TOKEN.fullmatch(token)
+        kept = self.all().get(found[1]) if found else None
+        if kept is None or not hmac.compare_digest(kept["sha256"], _digest(token)):
+            return None
+        return _caller(kept)
+
+
+def _caller(kept: Mapping[str, Any]) -> Caller:
+    return Caller(str(kept.get("name")), kept.get("project"), frozenset(kept.get("scopes", ())))
+
+
+def _digest(token: str) -> str:
+    """Plain SHA-256: a token has 256 random bits, which nobody tries out."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
