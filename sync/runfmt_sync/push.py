@@ -165,9 +165,10 @@ class Push:
         """Ask, plan and send until all is confirmed; what is refused or moved meanwhile goes again."""
         try:
             for attempt in range(TRIES):
+                works = [work for work in works if not work.is_done]
                 if attempt:
                     _each(pool, self._look, works)
-                works = [work for work in works if not work.is_done]
+                    works = [work for work in works if not work.is_done]
                 if works:
                     self._ask(works)
                     _each(pool, self._make_plan, works)

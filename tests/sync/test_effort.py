@@ -1,0 +1,103 @@
+"""How much a sync reads and writes, counted: opened files and listed folders, for each run more."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from runmaker import make_run
+
+COUNT = """
+import collections, json, sys
+from pathlib import Path
+from runfmt_sync.cli import main
+counts = collections.Counter()
+roots = tuple(sys.argv[1:4])
+def count(event, arguments):
+    if event in ("open", "os.scandir", "os.listdir") and str(arguments[0]).startswith(roots):
+        writes = event == "open" and (arguments[2] & 3) != 0
+        counts["write" if writes else event.removeprefix("os.")] += 1
+sys.addaudithook(count)
+try:
+    main(["sync", sys.argv[1], "--remote", sys.argv[2], "--json"])
+finally:
+    print(json.dumps({**counts, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+FILES, FOLDERS = 8, 4
+"""What a run of runmaker has, the run's own folder included."""
+
+
+@pytest.fixture
+def effort(source, remote, state):
+    """Sync that many runs; gives what was counted in runs, remote and state."""
+
+    def sync(count):
+        for number in range(len(list(source.iterdir())), count):
+            make_run(source, f"r{number}")
+        done = subprocess.run(
+            [sys.executable, "-c", COUNT, source, remote, state], capture_output=True, text=True, check=True
+        )
+        found = json.loads(done.stderr)
+        sync.modules = set(found["modules"])
+        return {name: found.get(name, 0) for name in ("open", "write", "scandir", "listdir")}
+
+    return sync
+
+
+def more(effort, counts):
+    """What each run costs more, from the difference of two syncs."""
+    few, many = (effort(count) for count in counts)
+    return {name: (many[name] - few[name]) / (counts[1] - counts[0]) for name in few}
+
+
+def rest(remote):
+    """Let the remote's files come of age, as they do between two syncs."""
+    for path in remote.rglob("*"):
+        os.utime(path, (time.time() - 60,) * 2)
+
+
+def test_sync_of_runs_that_stand_lists_their_folders_and_opens_one_file(effort, source, remote):
+    found = []
+    for count in (5, 25):
+        effort(count)
+        rest(remote)
+        effort(count)
+        found.append(effort(count))
+    each = {name: (found[1][name] - found[0][name]) / 20 for name in found[0]}
+    assert each == {"open": 1, "write": 0, "scandir": 2 * FOLDERS, "listdir": 0}
+
+
+def test_sync_of_runs_that_stand_loads_only_what_it_needs(effort):
+    heavy = {"rich", "filelock", "importlib.metadata", "pandas", "numpy", "ctypes"}
+    effort(2)
+    assert effort.modules & heavy == {"filelock"}
+    effort(2)
+    assert effort.modules & heavy == set()
+
+
+def test_second_sync_right_after_the_first_reads_next_to_nothing(effort):
+    effort(30)
+    again = effort(30)
+    assert again["open"] < 30 * FILES  # the run.json of each, and what was written a moment ago
+
+
+def test_first_sync_reads_each_file_a_few_times(effort):
+    each = more(effort, (0, 30))
+    # Here for its digest and to be sent; there to be made durable, and for its digest.
+    assert each["open"] <= 4 * FILES + 2 * FOLDERS + 6
+    assert each["write"] <= FILES + 5
+
+
+def test_grown_run_is_read_alone(effort, source, remote):
+    effort(20)
+    rest(remote)
+    effort(20)
+    before = effort(20)
+    with (source / "r0" / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"_step":30,"_timestamp":1}\n')
+    after = effort(20)
+    assert after["open"] - before["open"] < 20
+    assert after["write"] - before["write"] < 8
