@@ -12,7 +12,6 @@ const NONFINITE = new Map([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -
 const METRICS = /^metrics(?:\.(?!main\.)([a-z0-9]{1,32}))?\.jsonl$/; // R061
 const ID = /^(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[a-z0-9][a-z0-9._-]{0,127}$/i; // R013
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const SAFE_PATH = /^(?!\/|[A-Za-z]:)((^|\/)(?!\.)[^/\\\x00-\x1f\x7f]+)+$/; // R005, R007
 const STATES = ["running", "finished", "failed", "killed", "preempted"];
 const CONTROL = ["_rewind", "_gap", "_summary", "_define"];
@@ -103,6 +102,7 @@ function merge(old, row) {
 function take(row, rows, mayOpen) {
   const isWhole = decode(row);
   if (!isInteger(row._step, 0)) return ["R030"];
+  delete row._runtime; // R034
   const rules = isWhole ? [] : ["R036"];
   if (!Number.isFinite(row._timestamp)) {
     delete row._timestamp;
@@ -118,7 +118,7 @@ function take(row, rows, mayOpen) {
     rules.push("R050");
   }
   const isControl = CONTROL.some((key) => key in row);
-  for (const key of ["_runtime", ...CONTROL]) delete row[key];
+  for (const key of CONTROL) delete row[key];
   const hasKeys = Object.keys(row).some((key) => key !== "_step" && key !== "_timestamp");
   if (isControl && !hasKeys) return rules; // R044
   if (!rows.has(row._step)) rows.set(row._step, bare());
@@ -144,6 +144,13 @@ function lay(node, [key, ...below], edit) {
 }
 
 // --- The run ---
+
+/** The seconds of a time in run.json; minus infinity if it is none, as on the 30th of February. */
+function unixTime(text) {
+  const moment = new Date(/^[-\d]{10}T[:\d]{8}\.\d{6}Z$/.test(text) ? text : NaN);
+  const isTime = Number.isFinite(moment.getTime()) && moment.toISOString().slice(0, 19) === text.slice(0, 19);
+  return isTime ? moment.getTime() / 1000 : -Infinity;
+}
 
 function canRead(file) {
   try {
@@ -249,9 +256,8 @@ class Run {
   }
 
   isCrashed(run, now) {
-    const created = isText(run.created_at) && TIME.test(run.created_at) ? Date.parse(run.created_at) / 1000 : NaN;
-    const newest = this.times.size > 0 ? Math.max(...this.times.values()) : created;
-    return run.state === "running" && !(now - newest <= 300); // R019
+    const newest = this.times.size > 0 ? Math.max(...this.times.values()) : unixTime(run.created_at);
+    return run.state === "running" && now - newest > 300; // R019
   }
 
   /** What section 13 of the specification says, but the summary. */

@@ -4,7 +4,6 @@ Written from the specification of the run layout only; the ids in the comments a
 
 import argparse
 import json
-import math
 import os
 import re
 from datetime import datetime
@@ -55,16 +54,16 @@ def encode(document):
     """Put null and `_nonfinite` where the document has NaN and the infinities."""
     found = {}
     for pointer, node, key in places(document):
-        if isinstance(node[key], float) and not math.isfinite(node[key]):
+        if isinstance(node[key], float) and not is_number(node[key]):
             found[pointer], node[key] = json.dumps(node[key]), None
     return {**document, "_nonfinite": found} if found else document
 
 
 def is_number(value):
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) < float("inf")
 
 
-def is_integer(value, lowest=-math.inf):
+def is_integer(value, lowest=-(2**53)):
     return is_number(value) and value == int(value) and lowest <= value < 2**53
 
 
@@ -133,24 +132,25 @@ class Run:
         row = {} if name.endswith(".log") else parse(line) if len(line) <= MAX_LINE else None
         if row is None or not line.endswith(b"\n"):
             return ["R020" if not line.endswith(b"\n") else "R023" if len(line) <= MAX_LINE else "R027"]
-        told = {key: row[key] for key in row if key == "_timestamp" and is_number(row[key])}
+        restored = decode(row)
+        time, _, step = (row.pop(key, None) for key in ("_timestamp", "_runtime", "_step"))
+        told = {"_timestamp": time} if is_number(time) else {}
         self.times.update((name, seconds) for seconds in told.values())  # R019: of each stream, the last
-        if not is_integer(row.get("_step"), 0):
+        if not is_integer(step, 0):
             return ["R030"]
-        restored, step, rewind = decode(row), int(row["_step"]), row.get("_rewind")
         paths = [at[key] for _, at, key in places(row) if key == "path" and "_type" in at and at is not row]
         broken = {
             "R031": told == {},
             "R036": not restored,
-            "R050": "_rewind" in row and not is_integer(rewind, -1),
+            "R050": "_rewind" in row and not is_integer(row["_rewind"], -1),
             "R052": "_gap" in row,  # each is reported, well told or not
             "R070": any(not fits(path, SAFE_PATH) or f"{path}/".startswith(self.links) for path in paths),
         }
-        for later in [known for known in rows if is_integer(rewind, -1) and known > rewind]:
+        for later in [at for at in rows if is_integer(row.get("_rewind"), -1) and at > row["_rewind"]]:
             del rows[later]
-        users = {key: row[key] for key in row if key not in {"_step", "_timestamp", "_runtime", *CONTROL}}
+        users = {key: row[key] for key in row if key not in CONTROL}
         if users or not row.keys() & CONTROL:  # R044
-            merge(rows.setdefault(step, {}), {"_step": step, **told, **users})
+            merge(rows.setdefault(int(step), {}), {"_step": int(step), **told, **users})
         return list(filter(broken.get, broken))
 
     def read(self, now):
@@ -167,7 +167,7 @@ class Run:
         try:
             created = datetime.strptime(f"{created}+0000", "%Y-%m-%dT%H:%M:%S.%fZ%z").timestamp()
         except ValueError:
-            created = -math.inf
+            created = float("-inf")
         is_crashed = run.get("state") == "running" and now - max(self.times.values(), default=created) > 300
         config, edits, _ = (self.load(f"{name}.json", "R091") for name in ("config", "edits", "summary"))
         edited = {"config": config, **{key: run[key] for key in NAMES if fits(run.get(key), NAMES[key])}}

@@ -1,0 +1,223 @@
+"""Random runs, which the three readers must read alike.
+
+By hand, other runs each time: ``RUNFMT_RANDOM_RUNS=20000 pytest tests/conformance/test_differential.py``.
+"""
+
+import json
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from foreign import COMMANDS, foreign, ours
+
+NOW = 1732417800.0
+BY_HAND = int(os.environ.get("RUNFMT_RANDOM_RUNS", "0"))
+LINK = b"\0a symbolic link"
+
+# --- JSON as text, so that every spelling of a value comes up ---
+
+
+def words(text):
+    return st.sampled_from(text.split())
+
+
+def seldom(unusual, usual):
+    return st.integers(0, 9).flatmap(lambda dice: unusual if dice == 9 else usual)
+
+
+def pairs(keys, values, most=4):
+    return st.lists(st.tuples(keys, values), max_size=most)
+
+
+def member(key, values, chance=10):
+    """A list of one pair in so many of ten cases, else an empty one."""
+    pair = values.map(lambda value: [(f'"{key}"', value)])
+    return st.integers(0, 9).flatmap(lambda dice: pair if dice < chance else st.just([]))
+
+
+def as_object(members):
+    """An object of pairs of texts; what a repeated key hides is harmless (R024)."""
+    last = {json.loads(key): place for place, (key, _) in enumerate(members)}
+    shown = (last[json.loads(key)] == place for place, (key, _) in enumerate(members))
+    told = (f"{key}: {value if is_last else 7}" for (key, value), is_last in zip(members, shown, strict=True))
+    return "{" + ",".join(told) + "}"
+
+
+def built(*members):
+    return st.tuples(*members).map(lambda parts: as_object([pair for part in parts for pair in part]))
+
+
+ANY_TEXT = st.text(max_size=4).map(lambda text: json.dumps(text, ensure_ascii=False))
+NUMBERS = st.one_of(
+    st.integers(-2, 12).map(str),
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    words("-0 -0.0 12.0 1.2e1 120E-1 1e-400 5e-324 1e308 1e309 -1e400 1e5000 1" + "0" * 400),
+    words("9007199254740991 9007199254740992.0 9007199254740993 9007199254740990.6 18446744073709551616"),
+)
+TEXTS = st.one_of(
+    ANY_TEXT,
+    st.text(max_size=4).map(json.dumps),
+    words(r'"NaN" "Infinity" "-Infinity" "" "\ud83d\ude00" "\ud83d" "\ude00\ud83d" "\\ud83d" "\u0000" "\/"'),
+    words(
+        r'"media/a" "link/a" "link" "linked" "../x" "/x" ".x" "a//b" "a/" "C:x" "a\\b" "a/\u007f" "a\u0080"'
+    ),
+)
+USUAL_KEYS = words(r'"a" "b" "c" "" "0" "a/b" "a~b" "a.b" "_type" "path" "\u0061" "_foo"')
+UNUSUAL_KEYS = words('"__proto__" "constructor" "length" "_step" "_timestamp" "_nonfinite" "_rewind" "1"')
+KEYS = seldom(ANY_TEXT | UNUSUAL_KEYS, USUAL_KEYS)
+MEDIA = built(member("_type", TEXTS), member("path", TEXTS))
+VALUES = st.recursive(
+    words("null null true false") | NUMBERS | TEXTS | MEDIA,
+    lambda inner: (
+        built(pairs(KEYS, inner)) | st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+    ),
+    max_leaves=6,
+)
+POINTERS = words(r'"/a" "/b" "/a/b" "/a/0" "/b/1/a" "/" "/a~1b" "/a~0b" "/a~b" "a" "" "/a/00" "/__proto__"')
+NONFINITE = seldom(VALUES, built(pairs(POINTERS, seldom(VALUES, words('"NaN" "Infinity" "-Infinity"')))))
+
+# --- Streams ---
+
+ROWS = built(
+    member("_step", seldom(VALUES, words("0 1 2 3 3.0 3e0"))),
+    member("_timestamp", seldom(VALUES, words("1732417554.123456 1732417700 1732417490"))),
+    pairs(KEYS, VALUES, most=3),
+    member("_nonfinite", NONFINITE, 3),
+    member("_rewind", seldom(VALUES, words("-1 0 1 1.0 2")), 2),
+    *(member(key, VALUES, 1) for key in ("_gap", "_summary", "_define", "_runtime")),
+).map(str.encode)
+DEEP = st.builds(
+    lambda ends, levels: b'{"_step":1,"a":' + ends[0] * levels + b"1" + ends[1] * levels + b"}",
+    st.sampled_from([(b"[", b"]"), (b'{"a":', b"}")]),
+    st.sampled_from([62, 63, 64, 2000]),
+)
+NO_ROWS = st.sampled_from(
+    [b"\0" * 9, b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\t"}', b'{"a":"\\x"}']
+) | st.sampled_from(
+    rb"""{ null [1] {"_step":NaN} {"_step":01} {'_step':1} {"_step":1,} {"_step":1}x {"_step":+1}""".split(
+        b" "
+    )
+)
+FRAMES = st.sampled_from([b"%b\r", b" \t%b ", b"\xef\xbb\xbf%b", b"\x0b%b", b"%b\xc2\xa0", b"[%b]", b"%b%b"])
+FRAMED = st.builds(lambda frame, row: frame.replace(b"%b", row), FRAMES, ROWS)
+LINES = seldom(NO_ROWS | DEEP | FRAMED, ROWS)
+STREAMS = st.builds(
+    lambda lines, tail: b"".join(line + b"\n" for line in lines) + tail,
+    st.lists(LINES, max_size=5),
+    seldom(LINES, st.just(b"")),
+)
+
+# --- Documents and runs ---
+
+TIMES = words(
+    '"2024-11-24T03:05:54.123456Z" "2024-11-24T03:09:00.000000Z" "2026-02-30T00:00:00.000000Z" null 7 '
+    '"2024-11-24T24:00:00.000000Z" "2026-13-01T00:00:00.000000Z" "2026-11-24T03:05:60.000000Z" "now"'
+)
+RUN_DOCUMENTS = built(
+    member("runfmt", seldom(words('0 2 2.0 1.5 "1" true null'), words("1 1.0 10e-1"))),
+    member("requires", seldom(words('["x"] [1] null "x" ["x",1] {}'), st.just("[]"))),
+    member("uid", seldom(VALUES, st.just('"0193572c-7c8e-7cc1-a4a5-0f3c2d1b9e77"'))),
+    member("id", seldom(VALUES | words('"One" "one." "CON" "com1.x" "a/b" "two"'), st.just('"one"'))),
+    member("state", seldom(VALUES, words('"running" "running" "finished" "failed" "killed" "preempted"'))),
+    member("created_at", TIMES, 8),
+    member("name", seldom(VALUES, TEXTS), 5),
+    member("tags", seldom(VALUES, words('[] ["a","b"] ["a",null]')), 5),
+    member("_nonfinite", NONFINITE, 1),
+).map(str.encode)
+EDITED = words(
+    '"/config/a" "/config/a/b" "/config/b/0" "/config/" "/config" "/summary/a" "/name" "/tags" "/notes" '
+    '"/config/__proto__" "/config/a~1b" "/config/a~2" "config/a" "" "/" "/id" "/name/x" "/constructor"'
+)
+EDIT = built(
+    member("value", VALUES, 8),
+    member("time", seldom(VALUES, words("1 2 2.0 3e0"))),
+    member("author", seldom(VALUES, TEXTS)),
+)
+EDITS = built(pairs(EDITED, EDIT), member("_nonfinite", NONFINITE, 1)).map(str.encode)
+CONFIGS = built(pairs(KEYS, VALUES), member("_nonfinite", NONFINITE, 4)).map(str.encode)
+FILES = st.fixed_dictionaries(
+    {"run.json": seldom(NO_ROWS, RUN_DOCUMENTS), "metrics.jsonl": STREAMS},
+    optional={
+        "config.json": seldom(NO_ROWS, CONFIGS),
+        "edits.json": seldom(NO_ROWS, EDITS),
+        "summary.json": seldom(NO_ROWS, CONFIGS),
+        "metrics.rank1.jsonl": STREAMS,
+        "system.jsonl": STREAMS,
+        "console.log": STREAMS,
+        "link": st.just(LINK),
+    },
+)
+ODD_FILES = st.dictionaries(
+    words(
+        ".x.jsonl metrics.main.jsonl metrics.A.jsonl media/metrics.jsonl x.jsonl/a x.log a/.b/c metrics.json"
+    ),
+    STREAMS | st.just(LINK),
+    max_size=2,
+)
+RUNS = st.builds(lambda files, odd: {**files, **odd}, FILES, ODD_FILES)
+
+
+# --- The readers ---
+
+
+def write(folder, runs):
+    """Make run directories, all called `one`; gives their paths."""
+    paths = [folder / str(number) / "one" for number in range(len(runs))]
+    for path, files in zip(paths, runs, strict=True):
+        for name, data in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            if data == LINK:
+                (path / name).symlink_to("run.json")
+            else:
+                (path / name).write_bytes(data)
+    return paths
+
+
+def said_of(folder, runs):
+    """What each reader says of each run."""
+    paths = write(folder, runs)
+    said = {"ours": [ours(path, NOW) for path in paths]}
+    for language in COMMANDS:
+        said[language] = foreign(language, paths, NOW)
+    return [dict(zip(said, each, strict=True)) for each in zip(*said.values(), strict=True)]
+
+
+def disagree(said):
+    return any(each != said["ours"] for each in said.values())
+
+
+def test_readers_agree_on_random_runs(tmp_path):
+    runs = []
+
+    @settings(
+        max_examples=BY_HAND or 200,
+        derandomize=not BY_HAND,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(RUNS)
+    def collect(files):
+        runs.append(files)
+
+    collect()  # all of them first, so that one process of each reader reads them all
+    said = said_of(tmp_path, runs)
+    apart = [number for number, each in enumerate(said) if disagree(each)]
+    smallest = min(apart, key=lambda number: len(repr(runs[number])), default=None)
+    if smallest is not None:
+        shown = "\n".join(f"{key}: {value}" for key, value in {**runs[smallest], **said[smallest]}.items())
+        pytest.fail(f"{len(apart)} of {len(runs)} runs are not read alike; the smallest one:\n{shown}")
+    assert {each["ours"]["state"] for each in said} >= {
+        "refused",
+        "damaged",
+        "crashed",
+        "running",
+        "finished",
+    }
+    rules = {problem["rule"] for each in said for problem in each["ours"]["problems"]}
+    expected = "R006 R010 R011 R012 R013 R014 R020 R023 R030 R031 R036 R050 R052 R070 R091 R094"
+    assert rules == set(expected.split())
