@@ -232,9 +232,10 @@ class _Reader:
 
 def _extents(listing: bytes) -> tuple[Extent, ...]:
     said = _parse(listing)
-    if not isinstance(said, list):
-        raise FormatError("B010", "extents are no list")
-    return tuple(map(extent_from_json, said))
+    try:
+        return tuple(map(extent_from_json, said))
+    except (FormatError, TypeError) as error:
+        raise FormatError("B010", f"no list of extents: {error}") from None
 
 
 def _parse(data: bytes) -> Any:

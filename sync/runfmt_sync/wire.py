@@ -111,7 +111,7 @@ def _proof_to_json(proof: Proof) -> dict[str, Any]:
 def _proof_from_json(said: Any) -> Proof:
     blocks = _take(said, "blocks", _is_list)
     if not all(map(_is_digest, blocks)):
-        raise FormatError("B020", "blocks are no list of digests")
+        raise FormatError("H001", "blocks are no list of digests")
     return Proof(_take(said, "size", _is_count), tuple(blocks), _take(said, "tail", _is_digest))
 
 
@@ -137,7 +137,7 @@ def _take(said: Any, key: str, is_right: Callable[[Any], bool], default: Any = _
             return default
         if key in said and is_right(said[key]):
             return said[key]
-    raise FormatError("B020", f"{key} is missing, or not of the form that it has")
+    raise FormatError("H001", f"{key} is missing, or not of the form that it has")
 
 
 def _is_text(value: Any) -> bool:

@@ -8,7 +8,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
@@ -127,8 +127,15 @@ class HttpRemote:
 
     def ids(self) -> dict[str, str]:
         """The id of each run that is there, by uid."""
-        rows = self.json("GET", "/v1/runs")["runs"]
-        return {row["uid"]: row["attributes"]["id"] for row in rows if "attributes" in row}
+        return {row["uid"]: row["attributes"]["id"] for row in self.rows() if "attributes" in row}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """A row a run, as the server's list has them (H040)."""
+        after: str | None = ""
+        while after is not None:
+            page = self.json("GET", f"/v1/runs?after={quote(after)}")
+            yield from page["runs"]
+            after = page["next"]
 
     # Requests
 

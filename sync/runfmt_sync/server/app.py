@@ -19,7 +19,7 @@ from starlette.routing import Route
 from runfmt.errors import FormatError, explain
 from runfmt_sync import bundle, wire
 from runfmt_sync.digests import Changed
-from runfmt_sync.server.service import Absent, Service
+from runfmt_sync.server.service import PAGE, Absent, Service
 from runfmt_sync.server.tokens import ANYBODY, Caller
 
 __all__ = ["make_app"]
@@ -83,7 +83,18 @@ class _Api:
 
     async def runs(self, request: Request) -> Response:
         caller = await self._caller(request, "read")
-        return _json({"runs": await run_in_threadpool(self._service.runs, caller)})
+        asked = request.query_params
+        limit = asked.get("limit", str(PAGE))
+        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= PAGE:
+            raise HTTPException(400, f"limit is 1 to {PAGE:,}, not {limit!r}")
+        rows, last = await run_in_threadpool(
+            self._service.runs,
+            caller,
+            project=asked.get("project"),
+            after=asked.get("after", ""),
+            limit=int(limit),
+        )
+        return _json({"runs": rows, "next": last})
 
     async def run(self, request: Request) -> Response:
         caller = await self._caller(request, "read")

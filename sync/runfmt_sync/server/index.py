@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,27 +51,28 @@ class Index:
             with database:
                 yield database
 
-    def rows(self, folders: Iterable[tuple[str, Path]]) -> list[dict[str, Any]]:
-        """A row a run, as it is now: read again where a file of it has moved."""
+    def rows(self, folders: Sequence[tuple[str, Path]]) -> list[dict[str, Any]]:
+        """A row a run, as it is now: made again where a file of it has moved."""
         with self._open() as database:
-            known = {
-                uid: (look, row) for uid, look, row in database.execute("SELECT uid, look, row FROM runs")
-            }
-        found, news = [], []
-        for uid, folder in folders:
-            look = _look(folder)
-            known_look, row = known.pop(uid, ("", b""))
-            if look != known_look:
-                row = _row(uid, folder)
-                news.append((uid, look, row))
-            found.append(orjson.loads(row))
-        self._keep(news, known)
-        return found
+            marks = ", ".join("?" * len(folders))
+            known = database.execute(
+                f"SELECT uid, look, row FROM runs WHERE uid IN ({marks})",  # noqa: S608
+                [uid for uid, _ in folders],
+            )
+            rows = {uid: (look, row) for uid, look, row in known}
+        looks = {uid: _look(folder) for uid, folder in folders}
+        news = {uid: _row(uid, folder) for uid, folder in folders if rows.get(uid, "")[:1] != (looks[uid],)}
+        if news:
+            with self._open() as database:
+                made = [(uid, looks[uid], row) for uid, row in news.items()]
+                database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", made)
+        return [orjson.loads(news[uid] if uid in news else rows[uid][1]) for uid, _ in folders]
 
-    def _keep(self, news: Iterable[tuple[str, str, bytes]], gone: Iterable[str]) -> None:
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget the runs that are gone."""
         with self._open() as database:
-            database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", news)
-            database.executemany("DELETE FROM runs WHERE uid = ?", [(uid,) for uid in gone])
+            gone = [(uid,) for (uid,) in database.execute("SELECT uid FROM runs") if uid not in uids]
+            database.executemany("DELETE FROM runs WHERE uid = ?", gone)
 
 
 def _look(folder: Path) -> str:

@@ -26,6 +26,8 @@ __all__ = ["Absent", "Service"]
 
 LOOK_EVERY = 1.0
 """Seconds between two looks for runs that were copied in by hand."""
+PAGE = 1000
+"""Most rows of a list."""
 NOT_HIS = "the run is of another project than the token"
 
 
@@ -42,6 +44,7 @@ class Service:
         self.tokens = Tokens(self.store)
         self._digests = KnownDigests(self.store.private / "digests.jsonl")
         self._index = Index(self.store.private / "index.sqlite")
+        self._index.keep_only(self.store.runs)
         self._looking = threading.Lock()
         self._looked = time.monotonic()
 
@@ -59,19 +62,31 @@ class Service:
                 others[ask.uid] = Have(refused=NOT_HIS)
         return {**others, **self.store.have(his, self._digests, believe=believe)}
 
-    def runs(self, caller: Caller) -> list[dict[str, Any]]:
-        """A row a run, in the order of their ids."""
+    def runs(
+        self, caller: Caller, *, project: str | None = None, after: str = "", limit: int = PAGE
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """So many rows behind one, in the order of their uids; and the last uid, if there are more (H041)."""
         self._look()
-        folders = [*self.store.runs.items()]
-        rows = self._index.rows(folders)
-        for row, (_, folder) in zip(rows, folders, strict=True):
-            row["path"] = folder.relative_to(self.store.root).as_posix()
-            if "attributes" in row:
-                row["state"] = row["attributes"]["state"]
-                if row["state"] == "running":
-                    row["state"] = StoredRun(folder).state()
-        his = (row for row in rows if caller.may_see(row.get("attributes", {}).get("project")))
-        return sorted(his, key=lambda row: (row["path"], row["uid"]))
+        found: list[dict[str, Any]] = []
+        folders = sorted(item for item in self.store.runs.items() if item[0] > after)
+        for start in range(0, len(folders), PAGE):
+            part = folders[start : start + PAGE]
+            for row, (_, folder) in zip(self._index.rows(part), part, strict=True):
+                of = row.get("attributes", {}).get("project", "")
+                if not caller.may_see(of) or project not in (None, of):
+                    continue
+                if len(found) == limit:
+                    return found, found[-1]["uid"]
+                found.append(self._shown(row, folder))
+        return found, None
+
+    def _shown(self, row: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """A row with what changes without a file moving."""
+        row["path"] = folder.relative_to(self.store.root).as_posix()
+        if "attributes" in row:
+            state = row["attributes"]["state"]
+            row["state"] = StoredRun(folder).state() if state == "running" else state
+        return row
 
     def inventory(self, uid: str, caller: Caller) -> Inventory:
         """Everything in a run, proved. Raises ``Absent``, ``Changed``, ``FormatError``, ``OSError``."""

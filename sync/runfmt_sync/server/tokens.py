@@ -57,7 +57,7 @@ class Tokens:
         if not all(
             isinstance(kept, dict) and isinstance(kept.get("sha256"), str) for kept in document.values()
         ):
-            raise FormatError("B030", "no tokens can be read from it: mend or remove it", str(self._path))
+            raise FormatError("H005", "no tokens can be read from it: mend or remove it", str(self._path))
         return document
 
     def add(self, name: str, scopes: Iterable[str], project: str | None = None) -> str:
