@@ -67,7 +67,7 @@ def main(verbose: bool) -> None:
 
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path())
-remote_option = click.option("--remote", help="A remote's name, or a folder; else the default remote.")
+remote_option = click.option("--remote", help="A remote's name, a folder or a URL; else the default remote.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print for machines.")
 
 
@@ -89,6 +89,10 @@ def _print_json(value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
 
 
 def _nothing_in(paths: tuple[str, ...]) -> str:
@@ -167,7 +171,9 @@ def verify_command(paths: tuple[str, ...], remote: str | None, as_json: bool) ->
                 click.echo(f"  {word}: {path}")
     bad = sum(not verdict.is_good for verdict in verdicts)
     if verdicts:
-        click.echo(f"{len(verdicts) - bad} verified at {opened.url}" + (f", {bad} failed" if bad else ""))
+        click.echo(
+            f"{_runs(len(verdicts) - bad)} verified at {opened.url}" + (f", {bad} failed" if bad else "")
+        )
     else:
         click.echo(_nothing_in(paths))
     sys.exit(bad > 0)
@@ -287,7 +293,7 @@ def validate_command(paths: tuple[str, ...], as_json: bool) -> None:
         for folder, problems in found.items():
             for problem in problems:
                 click.echo(f"{folder}: {problem}")
-        good = f"{len(found) - bad} as the specification demands" + (f", {bad} not" if bad else "")
+        good = f"{_runs(len(found) - bad)} as the specification demands" + (f", {bad} not" if bad else "")
         click.echo(good if found else _nothing_in(paths))
     sys.exit(bad > 0)
 

@@ -103,16 +103,18 @@ def strict(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_description(about: dict[str, Any]) -> None:
-    """Print a run for people, one line a value."""
-    for key, value in about.items():
-        if isinstance(value, dict):
+    """Print a run for people: one line a value, what is empty left out, files only counted."""
+    for key, value in (about | {"files": len(about["files"])}).items():
+        if isinstance(value, dict) and value:
             click.echo(f"{key}:")
             for name, item in value.items():
                 click.echo(f"  {name}: {item}")
-        elif isinstance(value, list):
+        elif key == "problems" and value:
+            click.echo("\n  ".join(["problems:", *value]))
+        elif isinstance(value, list) and value:
             click.echo(f"{key}: {', '.join(map(str, value))}")
-        else:
-            click.echo(f"{key}: {'' if value is None else value}")
+        elif value not in (None, "", [], {}):
+            click.echo(f"{key}: {value}")
 
 
 def print_raw(folder: Path, writer: str) -> None:

@@ -137,7 +137,7 @@ def test_read_only_remote_is_read_and_not_written(runfmt, anybody, runs, stick, 
     runfmt("sync")
     read_only(stick)
     assert anybody("sync")[0].startswith("1 unchanged")
-    assert anybody("verify")[0] == f"first: 8 equal\n1 verified at {stick}\n"
+    assert anybody("verify")[0] == f"first: 8 equal\n1 run verified at {stick}\n"
     assert "first" in anybody("ls", "stick")[0]
     (run / "config.json").unlink()
     assert "config.json restored" in anybody("recover", "runs", "--from", "stick")[0]
@@ -154,7 +154,7 @@ def test_read_only_copy_without_an_id_is_read(runfmt, anybody, runs, work, read_
     run = make_run(runs)
     shutil.copytree(runs, work / "copy")
     read_only(work / "copy")
-    assert anybody("verify", "--remote", "copy")[0] == "first: 8 equal\n1 verified at copy\n"
+    assert anybody("verify", "--remote", "copy")[0] == "first: 8 equal\n1 run verified at copy\n"
     assert "1 planned: 0 B" in anybody("sync", "--remote", "copy", "--dry-run")[0]
     (run / "config.json").unlink()
     assert "config.json restored" in anybody("recover", "runs", "--from", "copy")[0]

@@ -189,7 +189,7 @@ def test_validate_says_rule_path_and_offset(runfmt, runs):
     (run / "files" / "link").symlink_to("x")
     (run / "files" / "a\\b").touch()
     out = runfmt("validate", code=1).stdout.splitlines()
-    assert out[-1] == "1 as the specification demands, 1 not"
+    assert out[-1] == "1 run as the specification demands, 1 not"
     assert all(line.startswith("runs/first: ") for line in out[:-1])
     found = runfmt.json("validate", code=1)
     assert found["runs/good"] == []
@@ -214,7 +214,7 @@ def test_validate_judges_run_json(runfmt, runs, change, rule):
 def test_validate_of_good_runs_is_one_line(runfmt, runs):
     for name in ("a", "b"):
         make_run(runs, name)
-    assert runfmt("validate").stdout == "2 as the specification demands\n"
+    assert runfmt("validate").stdout == "2 runs as the specification demands\n"
 
 
 # all

@@ -70,7 +70,7 @@ def test_recover_cuts_torn_tails_and_ends_the_run(runfmt, runs):
         assert (run / name).read_bytes() == committed[name]
     document = read(run / "run.json")
     assert (document["state"], document["exit_code"]) == ("killed", 143)
-    assert runfmt("validate").stdout == "1 as the specification demands\n"
+    assert runfmt("validate").stdout == "1 run as the specification demands\n"
     assert runfmt("recover", "runs").stdout == "runs/first: is whole\n"
 
 
@@ -311,7 +311,7 @@ def test_verify_of_equal_runs_is_a_line_each(runfmt, runs, stick):
     for name in ("a", "b"):
         make_run(runs, name)
     runfmt("sync")
-    assert runfmt("verify").stdout.splitlines() == ["a: 8 equal", "b: 8 equal", f"2 verified at {stick}"]
+    assert runfmt("verify").stdout.splitlines() == ["a: 8 equal", "b: 8 equal", f"2 runs verified at {stick}"]
 
 
 def test_what_moved_on_here_since_is_no_failure(runfmt, runs, stick):
@@ -336,7 +336,7 @@ def test_rot_at_the_remote_that_times_hide_fails(runfmt, runs, stick, path):
     os.utime(rotten, (1, 1))
     done = runfmt("verify", code=1)
     assert "Traceback" not in done.output
-    assert f"0 verified at {stick}, 1 failed" in done.stdout
+    assert f"0 runs verified at {stick}, 1 failed" in done.stdout
     if path != "run.json":
         assert f"  different: {path}" in done.stdout
         assert words(runfmt, code=1) == {path: "different"}
@@ -360,7 +360,7 @@ def test_missing_file_and_missing_run_fail(runfmt, runs, stick):
     out = runfmt("verify", code=1).stdout.splitlines()
     assert out[:2] == ["a: 7 equal, 1 missing", "  missing: files/requirements.txt"]
     assert out[2] == "b: is not at the remote: `runfmt sync runs/b` brings it"
-    assert out[-1] == f"0 verified at {stick}, 2 failed"
+    assert out[-1] == f"0 runs verified at {stick}, 2 failed"
 
 
 def test_remote_that_is_ahead_is_different(runfmt, runs, stick):
