@@ -1,39 +1,79 @@
-"""Runs the server until it is told to stop."""
+"""A server that listens, until it is told to stop."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 
-from runfmt.errors import UsageError
+from runfmt.errors import CommError, UsageError, explain
 from runfmt_sync.server.app import make_app
 from runfmt_sync.server.service import Service
 
-__all__ = ["serve"]
+__all__ = ["Server"]
 
 GRACE = 30
 """Seconds that requests under way have to end when the server is told to stop."""
+CONNECTIONS = 1000
+"""Requests at once; whoever comes then is told to come again."""
 
 
-def serve(root: Path, host: str, port: int) -> None:
-    """Serve a directory of runs. Raises ``UsageError`` if others could reach it without a token."""
-    service = Service(root)
-    is_open = not service.tokens.all()
-    if is_open and not _is_loopback(host):
-        raise UsageError(
-            f"whoever reaches {host} could read and write all runs: "
-            f"`runfmt token add NAME --data {root}` gives somebody a token, then start again"
+class Server:
+    """Serves a directory of runs. Port 0 is any that is free; ``url`` says which.
+
+    ``host_names`` are those by which others call it, for whom it then is there. Raises ``UsageError``
+    if others could reach it without a token, ``CommError`` if the address is not to be had.
+    """
+
+    def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0, host_names: Sequence[str] = ()):
+        self.service = Service(root)
+        is_private = is_loopback(host) and not host_names
+        if not is_private and not self.service.tokens.all():
+            raise UsageError(
+                f"whoever reaches {host} could read and write all runs: "
+                f"`runfmt token add NAME --data {root}` gives somebody a token, then start again"
+            )
+        self._listener = _listen(host, port)
+        where = f"[{host}]" if ":" in host else host
+        self.url = f"http://{where}:{self._listener.getsockname()[1]}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(self.service, is_open=is_private),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=CONNECTIONS,
+                timeout_graceful_shutdown=GRACE,
+                ws="none",
+                lifespan="off",
+            )
         )
-    app = make_app(service, is_open=is_open)
-    uvicorn.run(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False
-    )
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
+        self._server.run(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """End :meth:`run`, which runs in another thread."""
+        self._server.should_exit = True
 
 
-def _is_loopback(host: str) -> bool:
+def _listen(host: str, port: int) -> socket.socket:
     try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise CommError(
+            f"{host} port {port} is not to be had: {explain(error)}; take another --port"
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == "localhost"
