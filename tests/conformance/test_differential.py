@@ -67,10 +67,10 @@ TEXTS = st.one_of(
     ),
 )
 NO_VALUES = words(r'1e309 -1e400 1e5000 "\ud83d" "\ude00\ud83d" "\x" -Infinity 1' + "0" * 400)
-USUAL_KEYS = words(r'"a" "b" "c" "" "0" "a/b" "a~b" "a.b" "_type" "path" "\u0061" "_foo"')
+USUAL_KEYS = words(r'"a" "a" "a" "b" "b" "" "0" "a/b" "a~1b" "a.b" "_type" "path" "\u0061" "_foo"')
 UNUSUAL_KEYS = words('"__proto__" "constructor" "length" "_step" "_timestamp" "_nonfinite" "_rewind" "1"')
 KEYS = seldom(ANY_TEXT | UNUSUAL_KEYS, USUAL_KEYS)
-MEDIA = built(member("_type", TEXTS), member("path", TEXTS))
+MEDIA = built(member("_type", TEXTS), member("path", TEXTS | words('"media/a" "link/a" "linked" "link"')))
 VALUES = st.recursive(
     seldom(NO_VALUES, words("null null true false") | NUMBERS | TEXTS | MEDIA, one_in=50),
     lambda inner: (
@@ -78,7 +78,7 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-POINTERS = words(r'"/a" "/b" "/a/b" "/a/0" "/b/1/a" "/" "/a~1b" "/a~0b" "/a~b" "a" "" "/a/00" "/__proto__"')
+POINTERS = words(r'"/a" "/b" "/a/b" "/a/0" "/b/1/a" "/" "/a~1b" "/a~01b" "/a~b" "a" "" "/a/00" "/__proto__"')
 NONFINITE = seldom(VALUES, built(pairs(POINTERS, seldom(VALUES, words('"NaN" "Infinity" "-Infinity"')))))
 
 # --- Streams ---
@@ -135,8 +135,9 @@ RUN_DOCUMENTS = built(
     member("_nonfinite", NONFINITE, 1),
 ).map(str.encode)
 EDITED = words(
-    '"/config/a" "/config/a/b" "/config/b/0" "/config/" "/config" "/summary/a" "/name" "/tags" "/notes" '
-    '"/config/__proto__" "/config/a~1b" "/config/a~2" "config/a" "" "/" "/id" "/name/x" "/constructor"'
+    '"/config/a" "/config/a" "/config/a/b" "/config/a/b" "/config/b/0" "/config/" "/config" "/name" "/summary/a"'
+) | words(
+    '"/config/a~01b" "/config/a~1b" "/config/a~2" "config/a" "" "/" "/tags" "/id" "/name/x" "/constructor"'
 )
 EDIT = built(
     member("value", VALUES, 8),
