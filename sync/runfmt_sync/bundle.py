@@ -35,7 +35,6 @@ __all__ = [
     "groups",
     "packed",
     "pieces",
-    "regroup",
     "unpacked",
     "write",
 ]
@@ -69,18 +68,22 @@ class Group:
 
 
 def groups(pieces: Iterable[Piece], size: int = GROUP) -> Iterator[Group]:
-    """Put pieces together until a group has about so many bytes."""
+    """Put pieces together until a group has about so many bytes; each is closed when the next is asked for."""
     extents: list[Extent] = []
     data = _spool()
-    for extent, body in pieces:
-        if extents and data.tell() + extent.length > size:
+    try:
+        for extent, body in pieces:
+            if extents and data.tell() + extent.length > size:
+                yield Group(tuple(extents), data)
+                data.close()
+                extents, data = [], _spool()
+            for chunk in body:
+                data.write(chunk)
+            extents.append(extent)
+        if extents:
             yield Group(tuple(extents), data)
-            extents, data = [], _spool()
-        for chunk in body:
-            data.write(chunk)
-        extents.append(extent)
-    if extents:
-        yield Group(tuple(extents), data)
+    finally:
+        data.close()
 
 
 def unpacked(file: BinaryIO, coding: str = "zstd") -> BinaryIO:
@@ -100,11 +103,6 @@ def packed(file: BinaryIO, coding: str = "zstd") -> AbstractContextManager[Binar
         compressor = zstandard.ZstdCompressor()
         return cast(AbstractContextManager[BinaryIO], compressor.stream_writer(file, closefd=False))
     return nullcontext(file)
-
-
-def regroup(pieces: Iterable[Piece]) -> Group:
-    """All pieces in one group."""
-    return next(groups(pieces, 2**63))
 
 
 def write(file: BinaryIO, manifest: Mapping[str, Any], content: Iterable[Group]) -> None:
@@ -168,16 +166,16 @@ class _Reader:
             if name == "end.json":
                 break
             digest.update(listing)
-            yield self._group(count, _extents(listing))
+            with _spool() as data:
+                yield self._group(count, _extents(listing), data)
             count += 1
         if _parse(listing) != {"groups": count, "sha256": digest.hexdigest()}:
             raise FormatError("B003", "its end does not fit to what it holds")
 
-    def _group(self, count: int, extents: tuple[Extent, ...]) -> Group:
+    def _group(self, count: int, extents: tuple[Extent, ...], data: BinaryIO) -> Group:
         _, size = self._next(f"{count}.bin")
         if size != sum(extent.length for extent in extents):
             raise FormatError("B003", f"{count}.bin is not as long as its extents")
-        data = _spool()
         for chunk in self._body(size):
             data.write(chunk)
         return Group(extents, data)

@@ -99,19 +99,19 @@ class HttpRemote:
         return self._understood(wire.refusals_from_json, _json(response))
 
     def _halved(self, group: bundle.Group) -> dict[str, Refused]:
-        """Send a group that is too large for the server in two."""
-        half = len(group.extents) // 2
-        if not half:
+        """Send a group that is too large for the server in parts."""
+        half = sum(extent.length for extent in group.extents) // 2
+        if len(group.extents) == 1 or not half:
             extent = group.extents[0]
             return {
                 extent.uid: Refused(
                     f"{extent.path}: {extent.length:,} bytes in one piece are too many for the server"
                 )
             }
-        pieces = group.pieces()
-        first = bundle.regroup(piece for piece, _ in zip(pieces, range(half), strict=False))
-        refused = self._post(first)
-        return {**self._post(bundle.regroup(pieces)), **refused}
+        refused: dict[str, Refused] = {}
+        for part in bundle.groups(group.pieces(), half):
+            refused = {**self._post(part), **refused}
+        return refused
 
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
         """The bytes of a file of a run, from an offset."""
