@@ -1,0 +1,105 @@
+"""The summary is that of the specification, read at once or followed row by row."""
+
+import math
+import tempfile
+from pathlib import Path
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from naive import canonical, summary
+from runfmt.history import read_history
+from runfmt.live import LiveSummary
+from runfmt.rows import encode, leaves
+from runfmt.summary import OPERATIONS, Aggregate, summarise
+
+
+def nest(user):
+    """Values by path as a row."""
+    row = {}
+    for path, value in user.items():
+        *above, last = path.split(".")
+        place = row
+        for key in above:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return row
+
+
+numbers = st.sampled_from([-3, 0, 1, 2, 0.5, -1.5, math.nan, math.nan, math.inf, -math.inf])
+others = st.sampled_from([None, None, True, "x", [1], {"_type": "histogram"}])
+values = st.one_of(numbers, numbers, others)
+paths = st.sampled_from(["a", "b", "n.x", "n.y", "_u", "m._v"])
+names = paths | st.sampled_from(["*", "n.*", "n*", "_*", "m.*", "b*"])
+nested = st.dictionaries(paths, values, min_size=1, max_size=3).map(nest)
+definitions = st.fixed_dictionaries(
+    {"name": names, "summary": st.lists(st.sampled_from([*OPERATIONS, "mean", "best"]), max_size=3)},
+    optional={"goal": st.sampled_from(["maximize", "minimize"]), "overwrite": st.booleans()},
+)
+hands = st.fixed_dictionaries(
+    {}, optional={"set": st.dictionaries(paths, values, max_size=2), "del": st.lists(paths, max_size=2)}
+)
+controls = st.one_of(
+    st.integers(-1, 4).map(lambda step: {"_rewind": step}),
+    definitions.map(lambda said: {"_define": said}),
+    hands.map(lambda said: {"_summary": said}),
+    hands.map(lambda said: {"_summary": said}),
+)
+rows = st.builds(
+    lambda step, row: {"_step": step, "_timestamp": 1.5, **row},
+    st.integers(0, 4),
+    st.one_of(nested, nested, controls),
+)
+streams = st.lists(rows, max_size=12)
+
+
+def ours(stream):
+    history = read_history(b"".join(encode(row, normal=True) for row in stream))
+    aggregate = Aggregate(history.definitions)
+    for row in history.rows:
+        aggregate.add(row)
+    return summarise(aggregate, history.hand)
+
+
+def sayings(*said):
+    """Rows of metric ``a`` and control rows, at the steps given."""
+    return [{"_step": step, "_timestamp": 1.5, **row} for step, row in said]
+
+
+@settings(max_examples=600, deadline=None)
+@given(streams)
+@example(sayings((0, {"_summary": {"set": {"a": 5}}}), (2, {"a": 1}), (1, {"a": 2}), (1, {"_rewind": 1})))
+@example(sayings((2, {"a": 1}), (0, {"_summary": {"del": ["a"]}}), (2, {"_rewind": 2}), (1, {"a": None})))
+def test_summary_is_that_of_the_specification(stream):
+    expected = summary(stream)
+    assert canonical(ours(stream)) == canonical(nest(expected))
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams, st.sets(st.integers(0, 12)))
+def test_summary_followed_row_by_row_is_the_one_that_is_read(stream, looks):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "metrics.jsonl")
+        live = LiveSummary(path)
+        with open(path, "wb", buffering=0) as file:
+            for count, row in enumerate(stream):
+                line = encode(row, normal=True)
+                file.write(line)
+                live.put(line)
+                if count in looks:  # the open step, the highest, is not counted yet
+                    highest = max(row["_step"] for row in stream[: count + 1])
+                    live.result(highest)
+        assert canonical(live.result(9)) == canonical(ours(stream))
+        assert canonical(live.recompute(9)) == canonical(ours(stream))
+
+
+@settings(max_examples=100, deadline=None)
+@given(streams)
+def test_statistics_do_not_depend_on_the_order_of_steps(stream):
+    of_data = [row for row in stream if not any(key in row for key in ("_rewind", "_summary", "_define"))]
+    define = sayings((0, {"_define": {"name": "*", "summary": ["min", "max", "mean", "first", "last"]}}))
+    by_step = sorted(of_data, key=lambda row: -row["_step"])
+    assert canonical(ours(define + of_data)) == canonical(ours(by_step + define))
+    assert {path.split(".")[-1] for path, _ in leaves(ours(define + of_data))} <= {
+        "min", "max", "mean", "first", "last", "_u",
+    }  # fmt: skip
