@@ -100,30 +100,27 @@ function merge(old, row) {
 
 /** Lay a row over the logical rows of its stream, which are by step; returns the rules that it breaks. */
 function take(row, rows, mayOpen) {
-  const isWhole = decode(row);
-  if (!isInteger(row._step, 0)) return ["R030"];
+  const restored = decode(row);
+  const { _step: step, _timestamp: time, _rewind: rewind } = row;
+  if (!isInteger(step, 0)) return ["R030"];
+  if (!Number.isFinite(time)) delete row._timestamp;
   delete row._runtime; // R034
-  const rules = isWhole ? [] : ["R036"];
-  if (!Number.isFinite(row._timestamp)) {
-    delete row._timestamp;
-    rules.push("R031");
-  }
-  for (const [, node, key] of places(row)) {
-    if (node !== row && key === "path" && "_type" in node && !mayOpen(node.path)) rules.push("R070");
-  }
-  if ("_gap" in row) rules.push("R052"); // well told or not
-  if (isInteger(row._rewind, -1)) {
-    for (const step of [...rows.keys()]) if (step > row._rewind) rows.delete(step);
-  } else if ("_rewind" in row) {
-    rules.push("R050");
-  }
+  const media = [...places(row)].filter(([, node, key]) => node !== row && key === "path" && "_type" in node);
+  const broken = {
+    R031: !Number.isFinite(time),
+    R036: !restored,
+    R050: "_rewind" in row && !isInteger(rewind, -1),
+    R052: "_gap" in row, // each is reported, well told or not
+    R070: !media.every(([, node]) => mayOpen(node.path)),
+  };
+  if (isInteger(rewind, -1)) for (const later of [...rows.keys()].filter((known) => known > rewind)) rows.delete(later);
   const isControl = CONTROL.some((key) => key in row);
   for (const key of CONTROL) delete row[key];
-  const hasKeys = Object.keys(row).some((key) => key !== "_step" && key !== "_timestamp");
-  if (isControl && !hasKeys) return rules; // R044
-  if (!rows.has(row._step)) rows.set(row._step, bare());
-  merge(rows.get(row._step), row);
-  return rules;
+  if (!isControl || Object.keys(row).some((key) => key !== "_step" && key !== "_timestamp")) { // R044
+    if (!rows.has(step)) rows.set(step, bare());
+    merge(rows.get(step), row);
+  }
+  return Object.keys(broken).filter((rule) => broken[rule]);
 }
 
 /** Whether an entry of edits.json has its form, and may be edited (R093, R094). */
@@ -255,11 +252,6 @@ class Run {
     return run.id === path.basename(this.root) ? rules : [...rules, "R014"];
   }
 
-  isCrashed(run, now) {
-    const newest = this.times.size > 0 ? Math.max(...this.times.values()) : unixTime(run.created_at);
-    return run.state === "running" && now - newest > 300; // R019
-  }
-
   /** What section 13 of the specification says, but the summary. */
   read(now) {
     const run = this.readDocument("run.json", "R010");
@@ -275,7 +267,9 @@ class Run {
       const metrics = METRICS.exec(name);
       if (metrics) rows[metrics[1] ?? "main"] = found;
     }
-    const state = broken.includes("R010") ? "damaged" : this.isCrashed(run, now) ? "crashed" : run.state;
+    const newest = this.times.size > 0 ? Math.max(...this.times.values()) : unixTime(run.created_at); // R019
+    const isCrashed = run.state === "running" && now - newest > 300;
+    const state = broken.includes("R010") ? "damaged" : isCrashed ? "crashed" : run.state;
     const [config, edits] = ["config", "edits", "summary"].map((name) => this.readDocument(`${name}.json`, "R091"));
     const edited = bare({ config });
     for (const key in ATTRIBUTES) if (ATTRIBUTES[key](run[key])) edited[key] = run[key];
@@ -289,13 +283,17 @@ class Run {
   }
 }
 
+function fail(message) {
+  console.error(message);
+  process.exit(2);
+}
+
 const { values, positionals } = parseArgs({ options: { now: { type: "string" } }, allowPositionals: true });
+if (positionals.length === 0) fail("usage: read_run.mjs RUN_DIRECTORY... [--now UNIX_SECONDS]");
 const now = values.now === undefined ? Date.now() / 1000 : Number(values.now);
 for (const directory of positionals) {
   const run = new Run(directory);
-  if (!run.entries.get("run.json") && !run.entries.get("metrics.jsonl")) {
-    console.error(`not a run (${run.root}): name a directory that holds run.json or metrics.jsonl`);
-    process.exit(2);
-  }
+  const isRun = run.entries.get("run.json") || run.entries.get("metrics.jsonl");
+  if (!isRun) fail(`not a run (${run.root}): name a directory that holds run.json or metrics.jsonl`);
   console.log(JSON.stringify(run.read(now)));
 }

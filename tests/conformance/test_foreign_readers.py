@@ -1,5 +1,7 @@
 """Both foreign readers on a stream that is cut at every byte, compared with ours."""
 
+import subprocess
+
 import pytest
 
 from foreign import COMMANDS, foreign, ours
@@ -48,3 +50,10 @@ def test_stream_that_is_cut_shows_what_can_differ(cut):
     assert {problem["rule"] for problem in expected[-1]["problems"]} == {"R031", "R036", "R052", "R070"}
     assert [len(said["rows"]["main"]) for said in expected if said["problems"] == []] == [0, 1, 2, 3, 3, 1]
     assert {said["state"] for said in expected} == {"crashed", "running"}
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_directory_that_is_no_run_is_refused_by_name(tmp_path, language):
+    done = subprocess.run([*COMMANDS[language], tmp_path], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"not a run ({tmp_path})" in done.stderr

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from foreign import COMMANDS, READERS
 from runfmt.history import read_history
 
-READERS = Path(__file__).parents[2] / "examples" / "readers"
-COMMANDS = {"python": [sys.executable, READERS / "read_run.py"], "node": ["node", READERS / "read_run.mjs"]}
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
