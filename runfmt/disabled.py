@@ -96,6 +96,9 @@ class DisabledRun(Run):
     def _summary_tree(self) -> dict[str, Any]:
         return self._values
 
+    def _known_paths(self, tops: list[str]) -> list[str]:
+        return []
+
     def _say_summary(self, sets: dict[str, Any], deletes: list[str]) -> None:
         for path in deletes:
             *above, key = split_path(path)

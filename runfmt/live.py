@@ -1,21 +1,23 @@
 """The summary of a run that is being written.
 
 ``LiveSummary`` follows the main stream line by line, and reads the stream again
-where following is not enough: after a rewind, a late definition, a step out of
-order. So it is at any time what a reader would compute (R080-R088).
+where following is not enough: after a rewind, a late definition with statistics, a
+value that changes statistics of the past. So it is at any time what a reader would
+compute (R080-R088), and a counter that lags behind another costs nothing.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runfmt.errors import FormatError
 from runfmt.history import is_step, read_history, read_lines
-from runfmt.rows import CONTROL, decode, escape, leaves, merge
+from runfmt.rows import CONTROL, decode, escape, leaves, merge, split_path
+from runfmt.steps import put
 from runfmt.summary import Aggregate, Definitions, HandValues, summarise
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class LiveSummary:
         self.definitions = definitions
         self._hand = hand or HandValues()
         self._aggregate = Aggregate(definitions)
+        self._at: dict[str, int] = {}
+        """The highest step that counts for each path."""
         self._open: dict[str, Any] | None = None
         self._closed = -1
         self._stale = False
@@ -61,9 +65,7 @@ class LiveSummary:
     def fold(self, lines: int | None = None) -> bool:
         """Fold at most so many of the waiting lines, or all; says whether some still wait."""
         for _ in range(len(self._lines) if lines is None else min(lines, len(self._lines))):
-            line = self._lines.popleft()
-            if not self._stale:
-                self._take(decode(line)[0])
+            self._take(decode(self._lines.popleft())[0])
         return bool(self._lines)
 
     def _take(self, row: dict[str, Any], *, defined: bool = False) -> None:
@@ -77,7 +79,7 @@ class LiveSummary:
         self._hand.logged(step, row)
         opened = self._open["_step"] if self._open else -1
         if step <= self._closed or step < opened:
-            self._stale = True
+            self._stale = self._stale or not self._take_late(step, row)
         elif self._open is not None and step == opened:
             merge(self._open, row)
         else:
@@ -88,17 +90,49 @@ class LiveSummary:
         if key == "_summary":
             self._hand.take(step, value)
         elif key == "_define" and not defined:
+            before = {name: said.operations for name, said in self.definitions.by_name.items()}
             self.definitions.take(value)
-            # A definition covers earlier rows too (R085).
-            self._stale = self._stale or self._closed >= 0
+            new = {name for name, said in self.definitions.by_name.items() if said.operations}
+            # Statistics cover earlier rows too (R085).
+            changed = any(self.definitions.by_name[name].operations != before.get(name) for name in new)
+            self._stale = self._stale or (changed and bool(self._at))
         elif key == "_rewind":
             self._stale = True
+
+    def _take_late(self, step: int, row: dict[str, Any]) -> bool:
+        """Take a row of an earlier step if it only adds to what was counted; False if it does not."""
+        found = [(path, value) for path, value in leaves(row) if path not in ("_step", "_timestamp")]
+        above = {top for path in self._at for top in _tops(path)}
+        for path, value in found:
+            if path in above or not self._at.keys().isdisjoint(_tops(path)):
+                return False  # a leaf and a subtree replace each other (R042)
+            definition = self.definitions.match(path)
+            has_statistics = definition is not None and bool(definition.operations)
+            if step <= self._at.get(path, -1) and (has_statistics or value is None):
+                return False
+        for path, value in found:
+            if value is not None and step >= self._at.get(path, -1):
+                late: dict[str, Any] = {}
+                put(late, split_path(path), value)
+                self._aggregate.add(late)
+                self._at[path] = step
+        return True
 
     def close(self, step: int) -> None:
         """Count the open row if its step is below this one."""
         if self._open is not None and self._open["_step"] < step:
-            self._aggregate.add(self._open)
-            self._closed, self._open = self._open["_step"], None
+            self._count(self._open)
+            self._open = None
+
+    def _count(self, row: dict[str, Any]) -> None:
+        """Count a logical row whose step is above all that were counted."""
+        self._aggregate.add(row)
+        self._closed = row["_step"]
+        if any(value is None or type(value) is dict for value in row.values()):
+            paths: Iterable[str] = [path for path, value in leaves(row) if value is not None]
+        else:  # flat, as most rows are
+            paths = map(escape, row)
+        self._at.update(dict.fromkeys(paths, self._closed))
 
     def result(self, step: int) -> dict[str, Any]:
         """The summary of all rows with steps below this one."""
@@ -107,6 +141,12 @@ class LiveSummary:
             self._read_again(step)
         self.close(step)
         return summarise(self._aggregate, self._hand)
+
+    def known_paths(self, tops: Collection[str]) -> list[str]:
+        """The paths of the summary at or below some, as far as they are known without reading the stream."""
+        self.fold()
+        known = (path for path, _ in leaves(summarise(self._aggregate, self._hand)))
+        return [path for path in known if any(path == top or path.startswith(f"{top}.") for top in tops)]
 
     def last_value(self, path: str, step: int) -> Any:
         """The latest value of a metric, None if there is none."""
@@ -131,8 +171,13 @@ class LiveSummary:
             if row["_step"] >= step:
                 self._open = row
                 break
-            self._aggregate.add(row)
-            self._closed = row["_step"]
+            self._count(row)
+
+
+def _tops(path: str) -> list[str]:
+    """The paths above a path."""
+    keys = split_path(path) if "." in path else ()
+    return [".".join(map(escape, keys[:end])) for end in range(1, len(keys))]
 
 
 def _good_lines(stream: Path, containing: bytes = b"") -> Iterator[dict[str, Any]]:
@@ -197,11 +242,10 @@ class Summary(MutableMapping[str, Any]):
 
     def update(self, *others: Any, **values: Any) -> None:
         """Set several keys in one row of the stream."""
-        tree, new = self._tree(), dict(*others, **values)
-        plain = self._run._normalise(new)
+        plain = self._run._normalise(dict(*others, **values))
         sets = dict(leaves(plain, self._prefix()))
-        there = leaves({key: tree[key] for key in plain if key in tree}, self._prefix())
-        self._run._say_summary(sets, [path for path, _ in there if path not in sets])
+        there = self._run._known_paths([self._path(key) for key in plain])
+        self._run._say_summary(sets, [path for path in there if path not in sets])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tree())

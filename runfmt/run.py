@@ -357,6 +357,10 @@ class Run:
         with self._lock:
             return self._live.result(self._step)
 
+    def _known_paths(self, tops: list[str]) -> list[str]:
+        with self._lock:
+            return self._live.known_paths(tops)
+
     def _say_summary(self, sets: dict[str, Any], deletes: list[str]) -> None:
         if (self._finished or self._forked) and not self._may_write("summary"):
             return
