@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +54,15 @@ class Receipts:
         self._journal = Journal(store_state(store_id) / "receipts.jsonl" if store_id else None)
 
     def get(self, uid: str) -> Receipt | None:
-        """The last receipt of a run."""
-        document = self._journal.get(uid)
-        return decode_receipt(document) if document else None
+        """The last receipt of a run, if there is one that can be read."""
+        with suppress(TypeError, KeyError, AttributeError, ValueError):
+            return decode_receipt(self._journal.get(uid))
+        return None
 
     def digest(self, uid: str) -> str | None:
         """The digest of a run when it was last confirmed."""
         document = self._journal.get(uid)
-        return document["digest"] if document else None
+        return document.get("digest") if isinstance(document, dict) else None
 
     def record(self, inventory: Inventory) -> None:
         """Keep that all of a run is confirmed; the same again costs nothing."""

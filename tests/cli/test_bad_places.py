@@ -170,6 +170,23 @@ def test_new_run_is_refused_by_a_remote_where_nothing_can_be_made(runfmt, anybod
     assert "1 unchanged, 1 waiting" in out
 
 
+@pytest.mark.parametrize("made", [False, True])
+def test_remote_that_takes_no_new_folder_is_at_fault_and_not_the_runs(
+    runfmt, anybody, runs, stick, read_only, made
+):
+    make_run(runs)
+    runfmt("sync", "--include", "none")
+    (stick / ".runfmt" / "locks").mkdir(exist_ok=True)
+    if made:
+        (stick / ".incoming").mkdir()
+    read_only(stick)
+    for folder in (stick / ".runfmt" / "locks", *stick.glob(".incoming")):
+        folder.chmod(0o755)
+    out, err = anybody("sync", code=3)
+    assert "1 waiting" in out
+    assert f"the remote {stick} gave up: Permission denied" in err
+
+
 def test_reading_a_remote_makes_nothing_there(runfmt, runs, work):
     make_run(runs)
     shutil.copytree(runs, work / "copy")

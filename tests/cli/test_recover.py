@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from runfmt.reading import StoredRun
+from runfmt_sync import recover
 from runmaker import assert_same, contents, make_run, picture, read, rows, runs_in, settle, write
 
 LIVE = """
@@ -207,6 +208,19 @@ def test_restored_run_is_whole_and_a_second_time_nothing(runfmt, cut_back):
     runfmt("recover", "runs/first", "--from", "stick")
     assert runfmt("recover", "runs/first", "--from", "stick").stdout == "runs/first: is whole\n"
     assert StoredRun(cut_back).problems == []
+
+
+def test_restoring_that_is_broken_off_never_shows_a_run_as_finished(runfmt, stick, cut_back, monkeypatch):
+    def broken(*_):
+        raise OSError(5, "Input/output error", "metrics.jsonl")
+
+    monkeypatch.setattr(recover, "_restore_stream", broken)
+    assert "Input/output error" in runfmt("recover", "runs", "--from", "stick", code=1).stderr
+    assert read(cut_back / "run.json")["state"] == "running"
+    monkeypatch.undo()
+    monkeypatch.chdir(cut_back.parents[1])
+    runfmt("recover", "runs", "--from", "stick")
+    assert read(cut_back / "run.json")["state"] == "finished"
 
 
 @pytest.mark.parametrize("lost", ["run.json", "metrics.jsonl", "config.json", "files/requirements.txt"])

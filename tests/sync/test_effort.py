@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from runmaker import make_run
+from runfmt_sync import digests
+from runfmt_sync.digests import BLOCK
+from runmaker import make_run, read, rows
 
 COUNT = """
 import collections, json, sys
@@ -101,3 +103,58 @@ def test_grown_run_is_read_alone(effort, source, remote):
     after = effort(20)
     assert after["open"] - before["open"] < 20
     assert after["write"] - before["write"] < 8
+
+
+def test_growing_stream_is_read_on_from_its_last_block(source, remote, sync, monkeypatch):
+    run = make_run(source, state="running")
+    with (run / "metrics.jsonl").open("ab") as stream:
+        stream.write(rows(21, 4, text="x" * BLOCK))
+    sync()
+    proved = []
+    original = digests._read_digest
+    monkeypatch.setattr(
+        digests, "_read_digest", lambda file, length: (proved.append(length), original(file, length))[1]
+    )
+    with (run / "metrics.jsonl").open("ab") as stream:
+        stream.write(rows(25, 1))
+    assert sync()["first"].extents == 1
+    assert BLOCK not in proved
+
+
+NOW = time.time_ns() // 10**9 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("changed_at", "is_read"),
+    [(NOW + 10**11 + 1, True), (NOW + 10**11, True), (NOW - 10**11 + 1, False), (NOW - 10**11, False)],
+    ids=["young", "young and coarse", "old", "old and coarse"],
+)
+def test_file_is_believed_only_when_its_time_can_tell(source, remote, sync, changed_at, is_read):
+    run = make_run(source)
+    file = run / "files" / "requirements.txt"
+    os.utime(file, ns=(changed_at, changed_at))
+    sync()
+    with file.open("r+b") as stream:
+        stream.write(b"T")
+    os.utime(file, ns=(changed_at, changed_at))
+    assert sync()["first"].extents == is_read
+
+
+@pytest.mark.parametrize(("age", "is_settled"), [(0.05, False), (0.5, True), (3, True)])
+def test_coarse_times_need_two_seconds_and_fine_ones_a_tenth(age, is_settled):
+    fine = digests.Signature(1, NOW + 1, 1)
+    coarse = digests.Signature(1, NOW, 1)
+    now = NOW + int(age * 10**9) + 1
+    assert digests._is_settled(fine, now) is is_settled
+    assert digests._is_settled(coarse, now) is (age > 2)
+
+
+def test_state_of_another_version_is_taken_as_none(source, remote, sync, state):
+    make_run(source)
+    sync()
+    for journal in state.rglob("*.jsonl"):
+        kept = [json.loads(line) for line in journal.read_text().split("\n") if line]
+        if journal.name != "stores.jsonl":
+            journal.write_text("".join(json.dumps([key, {"version": 9}]) + "\n" for key, _ in kept))
+    assert sync()["first"].status == "unchanged"
+    assert read(source / "first" / "run.json")["id"] == "first"
