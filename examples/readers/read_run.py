@@ -165,7 +165,7 @@ class Run:
         self.problems |= {("run.json", -1, rule) for rule in right if not right[rule]}
         rows = {name: self.read_stream(name) for name in self.files if fits(name, r"[^/]+\.(jsonl|log)")}
         try:
-            created = datetime.strptime(f"{created}+0000", "%Y-%m-%dT%H:%M:%S.%fZ%z").timestamp()
+            created = datetime.strptime(f"{created!s:27}+0000", "%Y-%m-%dT%H:%M:%S.%fZ%z").timestamp()
         except ValueError:
             created = float("-inf")
         is_crashed = run.get("state") == "running" and now - max(self.times.values(), default=created) > 300
