@@ -87,7 +87,13 @@ def init(
     values = _config_values(config, config_exclude_keys, config_include_keys)
     if asked.disabled:
         return _disabled(asked, values)
-    run = _open(asked, values)
+    try:
+        run = _open(asked, values)
+    except OSError as error:
+        advice = "give dir= or RUNFMT_DIR a folder that can be written"
+        raise OSError(
+            error.errno, f"{error.strerror}: {advice}", error.filename or str(asked.root)
+        ) from error
     _make_active(run, asked)
     if sync_tensorboard or tensorboard:
         from runfmt.tensorboard import patch
@@ -148,8 +154,24 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
     asked.root.mkdir(parents=True, exist_ok=True)
     resume_file = _resume_file(asked) if asked.resume == "auto" else None
     found, held = _directory(asked, resume_file)
+    try:
+        run = _begin(asked, values, found, is_locked=held is None)
+    except BaseException:
+        if held is not None:
+            os.close(held)
+        raise
+    if held is not None:
+        _locks[run] = held
+    if resume_file is not None:
+        replace(resume_file, orjson.dumps({"id": run.id}))
+        _resume_files[run] = resume_file
+    return run
+
+
+def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: bool) -> Run:
+    """Open the run in its directory, with what an earlier process or a parent left."""
     carry_on, writer = _is_run(found, asked.writer) and asked.resume is not None, asked.writer
-    if writer == MAIN and held is None:
+    if writer == MAIN and is_locked:
         writer = own_writer()
         warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}")
     document = _document(asked, found, carry_on=carry_on)
@@ -158,8 +180,6 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
         replace_document(found / RUN, document)
         sync_directory(asked.root)  # R018
     run = Run(found, document, asked, writer=writer)
-    if held is not None:
-        _locks[run] = held
     if carry_on:
         run._resume(last_step(found / stream_name("metrics", asked.writer)), _stored_config(found))
     if asked.fork_from:
@@ -169,9 +189,6 @@ def _open(asked: Settings, values: dict[str, Any]) -> Run:
         run._write_document(RUN, document)
     if asked.resume_step is not None:
         run._rewind(asked.resume_step)
-    if resume_file is not None:
-        replace(resume_file, orjson.dumps({"id": run.id}))
-        _resume_files[run] = resume_file
     run._start("resume" if carry_on else "start")
     return run
 

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,10 @@ def resolve(
     """Check and complete what ``init`` was given. Raises ``UsageError`` for what cannot be meant."""
     if sum(value is not None for value in (resume, resume_from, fork_from)) > 1:
         raise UsageError("resume, resume_from and fork_from exclude each other: give one")
+    texts = {"entity": entity, "project": project, "id": id, "name": name, "notes": notes, "group": group}
+    for what, text in {**texts, "job_type": job_type}.items():
+        if not isinstance(text, (str, type(None))):
+            raise TypeError(f"{what} must be text, not {type(text).__name__} ({text!r}): use {str(text)!r}")
     run_id = id or environment("RUN_ID")
     resume_step = None
     if resume_from is not None:
@@ -244,6 +248,8 @@ def checked_tags(tags: str | Sequence[str] | None) -> tuple[str, ...]:
     """Tags without repetition; a text is one tag. Raises ``UsageError``."""
     if tags is None:
         return ()
+    if not isinstance(tags, Iterable):
+        raise TypeError(f"tags must be a list of text, not {type(tags).__name__} ({tags!r})")
     listed = [tags] if isinstance(tags, str) else list(tags)
     for tag in listed:
         if not isinstance(tag, str) or not 1 <= len(tag) <= 64:
