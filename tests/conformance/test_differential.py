@@ -223,3 +223,34 @@ def test_readers_agree_on_random_runs(tmp_path):
     rules = {problem["rule"] for each in said for problem in each["ours"]["problems"]}
     assert len(rules) > 7
     assert sum(len(rows) for each in said for rows in each["ours"].get("rows", {}).values()) > len(runs) / 2
+
+
+RUN = b"""{"runfmt": 1, "requires": [], "uid": "0193572c-7c8e-7cc1-a4a5-0f3c2d1b9e77", "id": "one",
+ "created_at": "%s", "state": "running"}"""
+FOUND = [
+    *(
+        {"run.json": RUN % b"2026-11-24T03:05:54.000000Z", "metrics.jsonl": b'{"_step":0,%s}\n' % members}
+        for members in (
+            b'"_timestamp":1,"_runtime":{"_type":"x","path":"../x"}',
+            b'"_timestamp":{"_type":"x","path":"../x"}',
+            b'"_timestamp":1,"a":null,"_nonfinite":{"/a":{"_type":"x","path":"../x"}}',
+            b'"_timestamp":1,"a":null,"_nonfinite":{"/a":["NaN"]}',
+            b'"_timestamp":1,"a":{"_type":"x","path":"/etc/passwd"}',
+            b'"_timestamp":1,"a":{"_type":"x","path":"a\xc2\x80"}',
+        )
+    ),
+    *(
+        {"run.json": RUN % created}
+        for created in (b"2024-11-24T24:00:00.000000Z", b"2026-02-30T00:00:00.000000Z", b"2026-02-28")
+    ),
+    {"run.json": RUN, "edits.json": b'{"/config/a~01b": {"value": 1, "time": 1, "author": ""}}'},
+]
+"""Small runs that the readers did not read alike once."""
+
+
+def test_readers_agree_where_they_did_not(tmp_path):
+    said = said_of(tmp_path, FOUND)
+    assert [FOUND[number] for number, each in enumerate(said) if disagree(each)] == []
+    rules = [[problem["rule"] for problem in each["ours"]["problems"]] for each in said]
+    assert rules == [[], ["R031"], ["R036"], ["R036"], ["R070"], [], [], [], [], []]
+    assert said[-1]["ours"]["config"] == {"a~1b": (1.0).hex()}
