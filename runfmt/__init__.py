@@ -45,7 +45,8 @@ _LAZY = {
     "read_runs": "frames",
 }
 _OF_THE_RUN = (
-    "alert define_metric save log_code log_artifact log_model use_artifact watch unwatch mark_preempting"
+    "alert define_metric save restore log_code log_artifact log_model use_artifact use_model link_artifact "
+    "link_model watch unwatch mark_preempting"
 ).split()
 
 __all__ = [
@@ -81,6 +82,8 @@ __all__ = [
     "init",
     "install_as_wandb",
     "join",
+    "link_artifact",
+    "link_model",
     "log",
     "log_artifact",
     "log_code",
@@ -91,6 +94,7 @@ __all__ = [
     "read_metrics",
     "read_runs",
     "require",
+    "restore",
     "run",
     "runs_folder",
     "save",
@@ -98,10 +102,12 @@ __all__ = [
     "summary",
     "sweep",
     "teardown",
+    "termerror",
     "termlog",
     "termwarn",
     "unwatch",
     "use_artifact",
+    "use_model",
     "util",
     "watch",
 ]
@@ -145,7 +151,7 @@ def termlog(string: str = "", **_: typing.Any) -> None:
     sys.stderr.write(f"runfmt: {string}\n")
 
 
-termwarn = termlog
+termwarn = termerror = termlog
 
 
 def teardown(exit_code: int | None = None) -> None:
@@ -216,8 +222,8 @@ class _Module(types.ModuleType):
             return getattr(importlib.import_module(f"runfmt.{_LAZY[name]}"), name)
         if name in _OF_THE_RUN:
             return _of_the_run(name)
-        if name == "plot":
-            return importlib.import_module("runfmt.plot")
+        if name in ("plot", "tensorboard"):
+            return importlib.import_module(f"runfmt.{name}")
         raise AttributeError(f"module 'runfmt' has no attribute {name!r}")
 
 

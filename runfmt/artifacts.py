@@ -34,7 +34,8 @@ from runfmt.documents import (
     temporary_folder,
 )
 from runfmt.errors import CommError, Error, FormatError, UsageError, warn
-from runfmt.layout import ARTIFACT, ARTIFACTS, PRIVATE_CACHE, is_safe
+from runfmt.layout import ARTIFACT, ARTIFACTS, PRIVATE_CACHE, is_safe, media_path
+from runfmt.rows import encode_document
 from runfmt.saving import safe_name
 
 __all__ = ["Artifact", "Entry", "log_artifact", "use_artifact"]
@@ -122,6 +123,15 @@ class Artifact:
         return self._version
 
     @property
+    def is_logged(self) -> bool:
+        """Whether it is a version already."""
+        return self._version is not None
+
+    def is_draft(self) -> bool:
+        """The contrary of :attr:`is_logged`."""
+        return not self.is_logged
+
+    @property
     def manifest(self) -> Artifact:
         """The artifact itself, whose ``entries`` maps names to entries."""
         return self
@@ -157,6 +167,17 @@ class Artifact:
         """Record where something lies; it is not copied."""
         text = str(getattr(uri, "uri", None) or uri)
         return [self._add(Entry(name or PurePath(text).name or text, uri=text))]
+
+    def add(self, obj: Any, name: str, overwrite: bool = False) -> Entry:
+        """Add a ``Table`` or another media object, which :meth:`get` gives back."""
+        from runfmt.values import plain, stored
+
+        value = stored(plain(obj, name), name, _EntrySink(self))
+        if not isinstance(value, dict) or "_type" not in value:
+            raise TypeError(f"add() takes a Table or other media, not {type(obj).__name__}: use add_file()")
+        with self.new_file(f"{name}.{value['_type']}.json", "wb" if overwrite else "xb") as file:
+            file.write(encode_document(value))
+        return self.get_path(f"{name}.{value['_type']}.json")
 
     @contextmanager
     def new_file(
@@ -213,6 +234,18 @@ class Artifact:
         """The same as :meth:`get_path`."""
         return self.get_path(name)
 
+    def get(self, name: str) -> Any:
+        """The table or media object that was added under a name, None if there is none."""
+        beginning = f"{name}."
+        for entry in self.entries.values():
+            kind = entry.name[len(beginning) : -len(".json")] if entry.name.startswith(beginning) else ""
+            if entry.source is not None and entry.name == f"{name}.{kind}.json":
+                value = read_document(entry.source)
+                contents = self.entries[value["path"]].source
+                if contents is not None and value.get("_type") == kind:
+                    return _media_of(kind, contents)
+        return None
+
     def files(self) -> list[Entry]:
         """All entries."""
         return list(self.entries.values())
@@ -239,6 +272,35 @@ class Artifact:
 
     def __repr__(self) -> str:
         return f"<Artifact {self.name} ({self.type}), {self.file_count} entries>"
+
+
+def _media_of(kind: str, contents: Path) -> Any:
+    """The object that a file of media is."""
+    from runfmt import media, tables
+
+    if kind == tables.Table.type:
+        document = read_document(contents)
+        return tables.Table(columns=document["columns"], data=document["data"])
+    classes = (media.Image, media.Audio, media.Video, media.Html, media.Object3D)
+    return next((one(contents) for one in classes if one.type == kind), None)
+
+
+class _EntrySink:
+    """Makes the files of media entries of an artifact, by whose names the media know them."""
+
+    strict = True
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._artifact = artifact
+
+    def put(self, kind: str, key: str, data: bytes | Path, ending: str) -> dict[str, Any]:
+        contents = data.read_bytes() if isinstance(data, Path) else data
+        digest = hashlib.sha256(contents).hexdigest()
+        name = media_path(kind, key, digest, ending)
+        if name not in self._artifact.entries:
+            with self._artifact.new_file(name, "xb") as file:
+                file.write(contents)
+        return {"path": name, "sha256": digest, "size": len(contents)}
 
 
 def _run_directory() -> Path | None:

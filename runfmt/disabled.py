@@ -35,7 +35,7 @@ class DisabledRun(Run):
         self._document = document_of(settings, run_id, settings.name or random_name(1))
         self._writer = settings.writer
         self._lock = threading.RLock()
-        self._step, self._step_is_open = 0, False
+        self._step, self._step_is_open, self._first_step = 0, False, 0
         self._finished = self._forked = False
         self._step_metrics = StepMetrics()
         self._values: dict[str, Any] = {}
@@ -77,6 +77,14 @@ class DisabledRun(Run):
 
         return use_artifact(self.settings.root, artifact_or_name)
 
+    def link_artifact(self, artifact: Any, *_: Any, **__: Any) -> Any:
+        """Give the artifact back."""
+        return self.log_artifact(artifact)
+
+    def link_model(self, path: Any, *_: Any, **__: Any) -> Any:
+        """Copy nothing."""
+        return self.log_artifact(path)
+
     def finish(self, *_: Any, **__: Any) -> None:
         """End the run."""
         from runfmt import session
@@ -86,6 +94,8 @@ class DisabledRun(Run):
 
     def _may_write(self, what: str) -> bool:
         return True
+
+    join = finish
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Do nothing."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from runfmt.background import Background
 from runfmt.config import Config
@@ -95,7 +95,7 @@ class Run:
         self._document = document
         self._writer = writer or settings.writer
         self._lock = threading.RLock()
-        self._step, self._step_is_open = 0, False
+        self._step, self._step_is_open, self._first_step = 0, False, 0
         self._finished = self._forked = self._preempting = False
         self._alerts: dict[str, float] = {}
         self._warned: set[str] = set()
@@ -123,7 +123,7 @@ class Run:
         """Carry on after the last step of an earlier process."""
         self.resumed = True
         self.config._load(config)
-        self._step = last + 1
+        self._step = self._first_step = last + 1
         self._live.recompute(self._step)
         for said in self._live.definitions.by_name.values():
             self._step_metrics.define(said, self._last_value(said.step_metric), overwrite=False)
@@ -196,6 +196,25 @@ class Run:
 
     def _label(self, **_: Any) -> None:
         """Accepted for trainers that label their framework for W&B; means nothing here."""
+
+    @property
+    def offline(self) -> bool:
+        """True: nothing goes anywhere while a program trains."""
+        return True
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing is written."""
+        return self.settings.disabled
+
+    @property
+    def sweep_id(self) -> None:
+        """None: there are no sweeps."""
+
+    @property
+    def starting_step(self) -> int:
+        """The first step of this process, above 0 in a resumed run."""
+        return self._first_step
 
     def project_name(self) -> str:
         """The project's name."""
@@ -388,6 +407,19 @@ class Run:
         self._background.follow(copied, policy)
         return copied.names
 
+    def restore(
+        self, name: str, run_path: str | None = None, replace: bool = False, root: Any = None
+    ) -> IO[str]:
+        """Open a file that this run has in ``dir``, or another run that lies beside it.
+
+        ``run_path`` ends in that run's id; with ``root`` the file is copied there first, unless
+        it is there and not to ``replace``. Raises ``UsageError`` if there is no such file.
+        """
+        from runfmt.saving import restored
+
+        beside = self.directory if run_path is None else self.directory.parent / run_path.rpartition("/")[2]
+        return open(restored(beside, name, root, replace=replace), encoding="utf-8", errors="replace")
+
     def log_code(self, root: str = ".", name: str | None = None, **filters: Any) -> None:
         """Copy the Python files below ``root`` into the run."""
         if (self._finished or self._forked) and not self._may_write("log_code"):
@@ -417,6 +449,25 @@ class Run:
         from runfmt.artifacts import use_artifact
 
         return use_artifact(self.directory.parent, artifact_or_name)
+
+    def use_model(self, name: str) -> str:
+        """Copy a logged model out of its run; gives the path of its file, or of the folder if it has several."""
+        artifact = self.use_artifact(name)
+        return str(artifact.file() if artifact.file_count == 1 else artifact.download())
+
+    def link_artifact(self, artifact: Any, target_path: Any = None, aliases: Any = None) -> Any:
+        """Log an artifact that is not logged yet; there is no registry to link it to."""
+        return (
+            artifact
+            if getattr(artifact, "is_logged", False)
+            else self.log_artifact(artifact, aliases=aliases)
+        )
+
+    def link_model(
+        self, path: Any, registered_model_name: Any = None, name: Any = None, aliases: Any = None
+    ) -> Any:
+        """Log a model; there is no registry to link it to."""
+        return self.log_model(path, name or registered_model_name, aliases)
 
     def watch(
         self, models: Any, criterion: Any = None, log: str | None = "gradients", **options: Any
@@ -465,6 +516,8 @@ class Run:
         """End the run: ``finished``, or ``failed`` if ``exit_code`` is not 0; again it does nothing."""
         state = "preempted" if exit_code and self._preempting else "failed" if exit_code else "finished"
         self._end(state, exit_code or 0, quiet=bool(quiet))
+
+    join = finish
 
     def _end(self, state: str, exit_code: int, *, quiet: bool = False) -> None:
         from runfmt import lifecycle

@@ -14,7 +14,7 @@ from runfmt.documents import copy_named, leave_to_system
 from runfmt.errors import UsageError, warn
 from runfmt.layout import CODE, FILES, RUN
 
-__all__ = ["Copied", "log_code", "safe_name", "save"]
+__all__ = ["Copied", "log_code", "restored", "safe_name", "save"]
 
 _UNFIT = re.compile("^\\.|[\x00-\x1f\x7f\\\\:\ud800-\udfff]")
 _POLICIES = ("live", "now", "end")
@@ -87,6 +87,23 @@ def save(
     if not pairs:
         warn(f"no file matches {text} yet, and none was saved: call save() when it is there")
     return Copied(pairs, settle)
+
+
+def restored(directory: Path, name: str, root: Any = None, *, replace: bool = False) -> Path:
+    """The path of a file in ``files/`` of a run directory, or of its copy below ``root``.
+
+    Raises ``UsageError`` if there is no such file.
+    """
+    source = directory / FILES / safe_name(PurePath(name))
+    if not source.is_file():
+        raise UsageError(f"no such file ({source}): save() it first, or name another run_path")
+    if root is None:
+        return source
+    target = Path(root) / safe_name(PurePath(name))
+    if replace or not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_named(source, target.parent, lambda _: target.name)
+    return target
 
 
 def _pairs(files: Path, pattern: str, base: PurePath) -> list[tuple[Path, Path]]:

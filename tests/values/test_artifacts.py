@@ -220,3 +220,44 @@ def test_entries_of_one_name_are_refused_unless_overwritten(data):
     for add in (artifact.add_file, artifact.add_dir):
         with pytest.raises(UsageError, match="no such"):
             add(data / "absent")
+
+
+def test_tables_and_pictures_that_were_added_come_back(tmp_path):
+    picture = runfmt.Image([[0, 255]])
+    with runfmt.init(project="p", dir=tmp_path / "runs") as run:
+        artifact = Artifact("results", "evaluation")
+        artifact.add(runfmt.Table(columns=["a", "b"], data=[[1, "x"], [float("nan"), None]]), "table")
+        artifact.add(picture, "picture")
+        with pytest.raises(TypeError, match="add_file"):
+            artifact.add(5, "number")
+        assert artifact.get("table").columns == ["a", "b"]
+        run.log_artifact(artifact)
+        found = run.use_artifact("results:latest")
+    table = found.get("table")
+    assert (table.columns, table.data[0], table.data[1][1]) == (["a", "b"], [1, "x"], None)
+    assert table.data[1][0] != table.data[1][0]
+    assert found.get("picture").about["width"] == 2
+    assert found.get("pict") is None
+    assert all(entry.source.is_relative_to(run.directory) for entry in found.files())
+
+
+def test_models_are_linked_by_logging_them_once_and_used_by_name(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with runfmt.init(project="p", dir=tmp_path / "runs") as run:
+        model = run.link_model(data / "a.bin", "registered/net", name="net")
+        assert model.version == "v0"
+        assert run.link_artifact(model, "portfolio") is model
+        assert model.version == "v0"
+        assert Path(run.use_model("net:latest")).read_bytes() == b"a"
+
+
+def test_saved_files_are_restored_from_their_run(tmp_path, data):
+    with runfmt.init(project="p", dir=tmp_path / "runs", id="one") as run:
+        run.save(str(data / "a.bin"), base_path=str(data))
+        with run.restore("a.bin") as file:
+            assert file.read() == "a"
+    with runfmt.init(project="p", dir=tmp_path / "runs") as run:
+        with runfmt.restore("a.bin", run_path="entity/p/one", root=tmp_path / "here") as file:
+            assert file.name == str(tmp_path / "here" / "a.bin")
+        with pytest.raises(UsageError, match="absent"):
+            run.restore("absent")
