@@ -120,7 +120,7 @@ class Run:
         return document or {}
 
     def read_stream(self, name):
-        """The logical rows of a stream; without meaning if it is not one of metrics."""
+        """The logical rows of a stream of metrics; of any other, the rules from R030 on mean nothing."""
         rows, is_metrics = {}, METRICS.fullmatch(name)
         for line in re.finditer(rb".*\n|.+", (self.root / name).read_bytes()):
             broken = [rule for rule in self.take(line[0], name, rows) if is_metrics or rule < "R030"]
