@@ -41,15 +41,19 @@ ADVICE = {
 
 
 class HttpRemote:
-    """A :class:`runfmt_sync.remotes.Remote` behind a URL; after a fault a request is sent again."""
+    """A :class:`runfmt_sync.remotes.Remote` behind a URL; after a fault a request is sent again.
 
-    def __init__(self, url: str) -> None:
+    ``sleep`` waits so many seconds before that.
+    """
+
+    def __init__(self, url: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         parts = urlsplit(url)
         if parts.username or parts.password:
             raise UsageError(
                 f"{url}: a user in the address would be seen by all; `runfmt login` keeps a token instead"
             )
         self.url = url.rstrip("/")
+        self._sleep = sleep
         self._local = threading.local()
         self._about: dict[str, Any] = {}
 
@@ -162,7 +166,7 @@ class HttpRemote:
         reason = ""
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
+                self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)
             try:
@@ -184,7 +188,7 @@ class HttpRemote:
             if response.status_code not in AGAIN:
                 advice = ADVICE.get(response.status_code, "").format(url=self.url)
                 raise CommError(f"{self.url} {reason}" + (f"; {advice}" if advice else ""))
-            _wait_as_asked(response)
+            self._sleep(_asked_to_wait(response))
         raise CommError(f"{self.url} {reason}; tried {TRIES} times, what was sent is kept: try again later")
 
     def _session(self) -> requests.Session:
@@ -223,7 +227,7 @@ def _innermost(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _wait_as_asked(response: requests.Response) -> None:
+def _asked_to_wait(response: requests.Response) -> float:
+    """Seconds that the server wants to be left alone."""
     after = response.headers.get("Retry-After", "")
-    if after.isdigit():
-        time.sleep(min(int(after), 300))
+    return min(int(after), 300) if after.isdigit() else 0
