@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,8 @@ class Lines:
         """The lines that this text completes."""
         *whole, self._open = (self._open + text).split("\n")
         if len(self._open) > LONGEST:
-            self._open = _last_state(self._open)
+            ends_in_return = self._open.endswith("\r")
+            self._open = _last_state(self._open) + "\r" * ends_in_return
         if len(self._open) > LONGEST:
             whole.append(self._open)
             self._open = ""
@@ -48,6 +50,8 @@ class Console:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        # Reentrant: a signal handler may print in the middle of a print.
+        self._lock = threading.RLock()
         self._patched: list[tuple[Any, Callable[[str], Any], Lines]] = []
 
     def start(self) -> None:
@@ -62,7 +66,8 @@ class Console:
         def write(text: str) -> Any:
             written = original(text)
             if isinstance(text, str):
-                self._append(lines.take(text))
+                with self._lock:  # of several threads that print, none loses a piece of the open line
+                    self._append(lines.take(text))
             return written
 
         try:
