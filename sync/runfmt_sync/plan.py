@@ -4,6 +4,7 @@
 here                         at the remote                    then
 ===========================  ===============================  ====================
 a run                        one that must be refused         refused, nothing moves
+                             nothing, it was deleted there    nothing, now and later
 a stream                     nothing                          all of it
                              a prefix of ours                 what is behind it
                              the same                         nothing
@@ -33,17 +34,20 @@ __all__ = ["Ask", "Have", "Held", "Plan", "is_confirmed", "make_plan"]
 class Ask:
     """What a remote is asked about a run: is it this digest, and if not, what of these streams is there.
 
-    ``streams`` are our lengths: a longer one is proved only so far.
+    ``streams`` are our lengths: a longer one is proved only so far. ``proofs`` are those of
+    all that is here; they go nowhere, and are for a remote that cannot look what it has.
     """
 
     uid: str
     digest: str
     streams: Mapping[str, int]
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
 
     @classmethod
     def about(cls, inventory: Inventory) -> Ask:
         """The question about a run as it is here."""
-        return cls(inventory.uid, inventory.digest, inventory.streams())
+        proofs = {path: entry.proof for path, entry in inventory.entries.items()}
+        return cls(inventory.uid, inventory.digest, inventory.streams(), proofs)
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Have:
-    """What a remote has of a run; ``staged`` are the bytes of files that are not whole, by their digest."""
+    """What a remote has of a run.
+
+    ``staged`` are the bytes of files that are not whole, by their digest; ``deleted`` is when
+    the run was deleted there, for good.
+    """
 
     entries: Mapping[str, Held] = field(default_factory=dict)
     staged: Mapping[str, int] = field(default_factory=dict)
     refused: str = ""
+    deleted: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ def make_plan(ours: Inventory, have: Have | None, prefixes: Mapping[str, Proof])
     ``prefixes`` are the proofs of our streams as far as the remote's reach.
     """
     if have is None:
+        return Plan()
+    if have.deleted:
         return Plan()
     if have.refused:
         return Plan(problems=(f"the remote's copy: {have.refused}",))

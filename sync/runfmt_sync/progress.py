@@ -101,7 +101,7 @@ def outcome_line(outcome: Outcome) -> list[str]:
 
 def summary_line(outcomes: list[Outcome], url: str) -> str:
     """The last line: counts, bytes, and what was confirmed by digest."""
-    words = ("synced", "unchanged", "planned", "failed", "waiting")
+    words = ("synced", "unchanged", "deleted", "planned", "failed", "waiting")
     counts = {word: sum(outcome.status == word for outcome in outcomes) for word in words}
     runs = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no runs"
     extents = sum(outcome.extents for outcome in outcomes)

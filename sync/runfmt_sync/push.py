@@ -45,8 +45,9 @@ class Outcome:
     """What became of one run.
 
     ``status``: ``synced`` something moved and all is confirmed, ``unchanged`` all was
-    there and is confirmed, ``planned`` in a dry run, ``failed``, or ``waiting`` if the
-    remote gave up before. ``size`` are the bytes that moved, ``proved`` those confirmed by digest.
+    there and is confirmed, ``deleted`` if it was deleted at the remote and so stays away,
+    ``planned`` in a dry run, ``failed``, or ``waiting`` if the remote gave up before.
+    ``size`` are the bytes that moved, ``proved`` those confirmed by digest.
     """
 
     folder: Path
@@ -204,6 +205,12 @@ class Push:
         work.outcome.notes = [str(problem) for problem in work.inventory.problems]
 
     def _make_plan(self, work: _Work) -> None:
+        if work.have and work.have.deleted:
+            work.outcome.notes.append(
+                f"was deleted at the remote ({work.have.deleted}): it is not brought again"
+            )
+            self._done(work, "deleted")
+            return
         try:
             work.plan = make_plan(work.inventory, work.have, prefixes_of(work.inventory, work.have))
             if work.plan.merges_edits and not work.merged and not self._dry_run:

@@ -20,11 +20,12 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from runfmt.documents import read_document, replace_document
+from runfmt.documents import read_document, remove_folder, replace_document
 from runfmt.editing import lay_edits_together
 from runfmt.errors import Error, FormatError, explain
 from runfmt.layout import EDITS, PRIVATE_LOCK, RUN, id_problem, is_safe, is_stream, is_uid, phase
@@ -125,10 +126,15 @@ class Store:
         """The folder of each run that readers can see, by uid."""
         return self._folders
 
+    def seen(self, uid: str) -> Path | None:
+        """Where a run lies that readers can see, and that nobody removed meanwhile."""
+        folder = self._folders.get(uid)
+        return folder if folder is not None and (folder / RUN).exists() else None
+
     def folder_of(self, uid: str) -> Path | None:
         """Where a run lies, seen or still incoming."""
-        if uid in self._folders and (self._folders[uid] / RUN).exists():
-            return self._folders[uid]
+        if folder := self.seen(uid):
+            return folder
         incoming = self.root / INCOMING / uid
         return incoming if is_uid(uid) and incoming.is_dir() else None
 
@@ -156,9 +162,9 @@ class Store:
     def _look(self, ask: Ask, digests: KnownDigests, believe: bool) -> Have | None:
         folder = self.folder_of(ask.uid)
         if folder is None:
-            return Have(staged=self._staged(ask.uid))
+            return Have(staged=self._staged(ask.uid), deleted=self.deleted(ask.uid))
         key = folder.relative_to(self.root).as_posix()
-        seen = ask.uid in self._folders
+        seen = folder == self._folders.get(ask.uid)
         if seen and believe:
             standing = digests.standing(key, signatures(folder))
             if standing is not None and (standing.uid, standing.digest) == (ask.uid, ask.digest):
@@ -191,6 +197,34 @@ class Store:
         file = open(folder / path, "rb")  # noqa: SIM115
         file.seek(offset)
         return file
+
+    # Deleting
+
+    def delete(self, uid: str, by: str) -> str:
+        """Remove a run, and remember that: it is not taken again. Gives the time, also if it was before.
+
+        Raises ``FileNotFoundError`` if it never was here. A run that is copied here by hand is here again.
+        """
+        self._check()
+        if not self.folder_of(uid) and not self.deleted(uid):
+            raise FileNotFoundError(errno.ENOENT, "there is no such run", uid)
+        with self.lock(uid[-2:]):
+            if not self.deleted(uid):
+                self._tombstone(uid).parent.mkdir(exist_ok=True)
+                replace_document(self._tombstone(uid), {"time": _now(), "by": by})
+            fault_point("store.tombstone")
+            while (folder := self.folder_of(uid)) is not None:
+                remove_folder(folder)
+            shutil.rmtree(self.parts(uid), ignore_errors=True)
+        self.look()
+        return self.deleted(uid)
+
+    def deleted(self, uid: str) -> str:
+        """When a run was deleted, empty if it was not."""
+        return str(read_document(self._tombstone(uid)).get("time", "")) if is_uid(uid) else ""
+
+    def _tombstone(self, uid: str) -> Path:
+        return self.private / "deleted" / f"{uid}.json"
 
     # Applying
 
@@ -225,15 +259,20 @@ class Store:
         run_id = document.get("id")
         if not isinstance(run_id, str) or (wrong := id_problem(run_id)):
             raise Refused(f"id {run_id!r} {wrong if isinstance(run_id, str) else 'is no text'} [R013]")
-        target = self._free_folder(uid, run_id)
-        if target is None:
-            shutil.rmtree(incoming)
-            raise Refused("another sync brought the run at the same time", again=True)
-        fault_point("store.before-publish")
-        os.rename(incoming, target)
-        fault_point("store.published")
-        self._folders[uid] = self._names[str(target).lower()] = target
-        barrier.folders |= {target.parent, incoming.parent}
+        while (target := self._free_folder(uid, run_id)) is not None:
+            fault_point("store.before-publish")
+            try:
+                os.rename(incoming, target)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    continue  # another run took the name just now
+                raise
+            fault_point("store.published")
+            self._folders[uid] = self._names[str(target).lower()] = target
+            barrier.folders |= {target.parent, incoming.parent}
+            return
+        shutil.rmtree(incoming)
+        raise Refused("another sync brought the run at the same time", again=True)
 
     def _free_folder(self, uid: str, run_id: str) -> Path | None:
         """``<id>``, or ``<end of uid>/<id>`` where that is taken; None if the run is there already."""
@@ -288,6 +327,8 @@ class _Batch:
             return
         self._take_lock(uid[-2:])
         with self._refusals(uid):
+            if not self._store.seen(uid) and (time := self._store.deleted(uid)):
+                raise Refused(f"the run was deleted here at {time}", again=True)
             if _Application(self._store, uid, self._barrier).apply(pieces):
                 self._incoming.append(uid)
 
@@ -314,6 +355,8 @@ class _Batch:
             yield
         except Refused as error:
             self._refused[uid] = error
+        except FormatError as error:
+            self._refused[uid] = Refused(str(error))
         except OSError as error:
             if error.errno == errno.EACCES and uid not in self._store.runs:
                 raise  # where nothing new can be made, no run can
@@ -350,8 +393,9 @@ class _Application:
     """The extents of one run being applied, under its lock; a new run waits for the common barrier."""
 
     def __init__(self, store: Store, uid: str, common: _Barrier) -> None:
-        self.visible = uid in store.runs
-        self.folder = store.runs.get(uid) or store.root / INCOMING / uid
+        self._uid, seen = uid, store.seen(uid)
+        self.visible = seen is not None
+        self.folder = seen or store.root / INCOMING / uid
         self._parts = store.parts(uid)
         self._barrier = _Barrier() if self.visible else common
         self._checked: set[Path] = set()
@@ -429,6 +473,9 @@ class _Application:
                 part.unlink()
                 raise Refused(f"{extent.path}: its pieces do not make the file; it starts anew", again=True)
         if self.visible:
+            if extent.path == RUN and read_document(part).get("uid") != self._uid:
+                part.unlink()
+                raise Refused(f"{RUN} is of another run than {self._uid} [R016]")
             self._barrier.renames.append((part, path))
             return
         if not in_place:
@@ -548,6 +595,10 @@ def _read_id(root: Path) -> str:
         if isinstance(known, str) and re.fullmatch(r"[0-9a-f-]{36}", known):
             return known
     return ""
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _make_id(root: Path) -> str:

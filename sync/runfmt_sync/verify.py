@@ -55,6 +55,8 @@ def verify(folders: list[Path], remote: Remote) -> Iterator[Verdict]:
 def _problem(folder: Path, have: Have | None) -> str:
     if have is None or have.entries:
         return ""
+    if have.deleted:
+        return f"was deleted at the remote ({have.deleted})"
     return have.refused or f"is not at the remote: `runfmt sync {folder}` brings it"
 
 

@@ -19,6 +19,8 @@ from runfmt_sync.store import Refused
 __all__ = [
     "asks_from_json",
     "asks_to_json",
+    "entries_from_json",
+    "entries_to_json",
     "extent_from_json",
     "extent_to_json",
     "haves_from_json",
@@ -70,7 +72,7 @@ def _ask(said: Any) -> Ask:
     streams = _take(said, "streams", _is_object)
     return Ask(
         _take(said, "uid", is_uid),
-        _take(said, "digest", _is_digest),
+        _take(said, "digest", lambda digest: digest == "" or _is_digest(digest)),
         {path: _take(streams, path, _is_count) for path in streams},
     )
 
@@ -86,22 +88,30 @@ def haves_from_json(said: Any) -> dict[str, Have]:
 
 
 def _have_to_json(have: Have) -> dict[str, Any]:
-    entries = {
-        path: {"length": held.length, **_proof_to_json(held.proof)} for path, held in have.entries.items()
-    }
-    return {"entries": entries, "staged": dict(have.staged), "refused": have.refused}
+    entries = entries_to_json(have.entries)
+    return {"entries": entries, "staged": dict(have.staged), "refused": have.refused, "deleted": have.deleted}
 
 
 def _have_from_json(said: Any) -> Have:
-    entries, staged = _take(said, "entries", _is_object), _take(said, "staged", _is_object)
+    staged = _take(said, "staged", _is_object)
     return Have(
-        {
-            path: Held(_take(held, "length", _is_count), _proof_from_json(held))
-            for path, held in entries.items()
-        },
+        entries_from_json(_take(said, "entries", _is_object)),
         {digest: _take(staged, digest, _is_count) for digest in staged},
         _take(said, "refused", _is_text),
+        _take(said, "deleted", _is_text, ""),
     )
+
+
+def entries_to_json(entries: Mapping[str, Held]) -> dict[str, Any]:
+    """What is there of a run, by path (B030)."""
+    return {path: {"length": held.length, **_proof_to_json(held.proof)} for path, held in entries.items()}
+
+
+def entries_from_json(said: Mapping[str, Any]) -> dict[str, Held]:
+    """What is there of a run, by path."""
+    return {
+        path: Held(_take(held, "length", _is_count), _proof_from_json(held)) for path, held in said.items()
+    }
 
 
 def _proof_to_json(proof: Proof) -> dict[str, Any]:
