@@ -212,7 +212,7 @@ class Store:
             if not self.deleted(uid):
                 self._tombstone(uid).parent.mkdir(exist_ok=True)
                 replace_document(self._tombstone(uid), {"time": _now(), "by": by})
-            fault_point("store.tombstone")
+            fault_point("delete.tombstone")
             while (folder := self.folder_of(uid)) is not None:
                 remove_folder(folder)
             shutil.rmtree(self.parts(uid), ignore_errors=True)
