@@ -240,7 +240,7 @@ def _validity(column: Any) -> Any:
 def _has_objects(schema: Any) -> bool:
     import pyarrow as pa
 
-    return any(pa.types.is_struct(field.type) for field in schema)
+    return any(pa.types.is_struct(field.type) and field.name != NONFINITE for field in schema)
 
 
 def _check_rows(schema: Any, flat: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from runfmt.rows import (
     split_path,
 )
 
-texts = st.text(st.sampled_from(".\\/~a_é\n☃\0") | st.characters(exclude_categories=["Cs"]), max_size=5)
+texts = st.text(st.sampled_from(".\\/~01a_é\n☃\0") | st.characters(exclude_categories=["Cs"]), max_size=5)
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), texts,
     st.sampled_from([math.nan, math.inf, -math.inf]),
