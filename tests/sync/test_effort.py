@@ -108,7 +108,8 @@ def test_grown_run_is_read_alone(effort, source, remote):
 def test_growing_stream_is_read_on_from_its_last_block(source, remote, sync, monkeypatch):
     run = make_run(source, state="running")
     with (run / "metrics.jsonl").open("ab") as stream:
-        stream.write(rows(21, 4, text="x" * BLOCK))
+        stream.write(rows(21, 2, text="x" * BLOCK))
+    os.utime(run / "metrics.jsonl", (time.time() + 60,) * 2)  # young, as that of a run being written
     sync()
     proved = []
     original = digests._read_digest
@@ -147,6 +148,40 @@ def test_coarse_times_need_two_seconds_and_fine_ones_a_tenth(age, is_settled):
     now = NOW + int(age * 10**9) + 1
     assert digests._is_settled(fine, now) is is_settled
     assert digests._is_settled(coarse, now) is (age > 2)
+
+
+def test_lost_receipt_is_given_again(source, remote, sync, state):
+    run = make_run(source)
+    sync()
+    rest(remote)
+    sync()
+    [receipts] = state.rglob("receipts.jsonl")
+    receipts.unlink()
+    assert sync()["first"].status == "unchanged"
+    assert read(run / "run.json")["uid"] in receipts.read_text()
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({"state": "running", "environment": {"host": os.uname().nodename}}, {"metrics.jsonl"}),
+        ({"state": "running", "environment": {"host": "elsewhere"}}, set()),
+        ({"state": "finished"}, set()),
+    ],
+)
+def test_grown_stream_of_a_run_of_this_host_is_durable_before_it_is_sent(
+    source, remote, sync, monkeypatch, about, expected
+):
+    run = make_run(source, **about)
+    sync()
+    with (run / "metrics.jsonl").open("ab") as stream:
+        stream.write(rows(21, 1))
+    made_durable = set()
+    monkeypatch.setattr(
+        os, "fdatasync", lambda descriptor: made_durable.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+    )
+    sync()
+    assert made_durable == {str(run / name) for name in expected}
 
 
 def test_state_of_another_version_is_taken_as_none(source, remote, sync, state):
