@@ -102,8 +102,8 @@ class Store:
             with self.lock("store"):
                 self.id = _read_id(self.root) or _make_id(self.root)
 
-    def _check(self) -> None:
-        """Nothing is written below a mount point from which the disk was taken away."""
+    def check(self) -> None:
+        """Raise where the disk was taken away from the mount point: nothing is written below that."""
         if self.id and _read_id(self.root) != self.id:
             raise FileNotFoundError(errno.ENOENT, "the store is gone", str(self.root))
 
@@ -142,7 +142,7 @@ class Store:
 
     def have(self, asks: Iterable[Ask], digests: KnownDigests, *, believe: bool = True) -> dict[str, Have]:
         """What is here of runs, of those that are not the same as asked."""
-        self._check()
+        self.check()
         found = ((ask.uid, self._have(ask, digests, believe)) for ask in asks)
         return {uid: have for uid, have in found if have is not None}
 
@@ -156,7 +156,7 @@ class Store:
                 continue  # another sync is at it
             except OSError as error:
                 return Have(refused=str(_refusal(error)))
-        self._check()
+        self.check()
         return Have(refused="it changes while it is read: sync again")
 
     def _look(self, ask: Ask, digests: KnownDigests, believe: bool) -> Have | None:
@@ -205,7 +205,7 @@ class Store:
 
         Raises ``FileNotFoundError`` if it never was here. A run that is copied here by hand is here again.
         """
-        self._check()
+        self.check()
         if not self.folder_of(uid) and not self.deleted(uid):
             raise FileNotFoundError(errno.ENOENT, "there is no such run", uid)
         with self.lock(uid[-2:]):
@@ -233,7 +233,7 @@ class Store:
 
         All is durable when this returns. New runs share a barrier, and appear after it.
         """
-        self._check()
+        self.check()
         refused: dict[str, Refused] = {}
         with _Batch(self, refused) as batch:
             for uid, group in groupby(pieces, key=lambda piece: piece[0].uid):

@@ -22,7 +22,7 @@ from runfmt.rows import marked
 
 __all__ = ["Index"]
 
-VERSION = 1
+VERSION = 2
 LOOKED_AT = (RUN, CONFIG, EDITS, METRICS)
 """The files of which a row is made; while they stand, it stands."""
 SCHEMA = """
@@ -52,7 +52,10 @@ class Index:
                 yield database
 
     def rows(self, folders: Sequence[tuple[str, Path]]) -> list[dict[str, Any]]:
-        """A row a run, as it is now: made again where a file of it has moved."""
+        """A row a run, as it is now: made again where a file of it has moved.
+
+        ``owner`` is the project that the trainer recorded, whatever people say afterwards.
+        """
         with self._open() as database:
             marks = ", ".join("?" * len(folders))
             known = database.execute(
@@ -91,8 +94,18 @@ def _stands(path: str) -> tuple[int, int, int]:
 def _row(uid: str, folder: Path) -> bytes:
     try:
         run = StoredRun(folder)
+        if run.is_damaged:
+            raise FormatError("R010", f"no readable {RUN}")
         about = {**run.attributes, "id": run.id}
-        said: dict[str, Any] = {"attributes": about, "config": run.config, "summary": run.summary}
+        said: dict[str, Any] = {
+            "owner": run.document.get("project", ""),
+            "state": run.document["state"],
+            "time": run.newest_line,
+            "rows": len(run.history().rows),
+            "attributes": about,
+            "config": run.config,
+            "summary": run.summary,
+        }
     except (FormatError, OSError) as error:
         said = {"refused": str(error)}
     plain = {key: marked(value) if isinstance(value, dict) else value for key, value in said.items()}

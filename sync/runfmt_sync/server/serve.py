@@ -12,6 +12,7 @@ import uvicorn
 
 from runfmt.errors import CommError, UsageError, explain
 from runfmt_sync.server.app import make_app
+from runfmt_sync.server.guard import LOOPBACK
 from runfmt_sync.server.service import Service
 
 __all__ = ["Server"]
@@ -38,11 +39,12 @@ class Server:
                 f"`runfmt token add NAME --data {root}` gives somebody a token, then start again"
             )
         self._listener = _listen(host, port)
+        names = {*LOOPBACK, *host_names} if is_private or host_names else ()
         where = f"[{host}]" if ":" in host else host
         self.url = f"http://{where}:{self._listener.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(
-                make_app(self.service, is_open=is_private),
+                make_app(self.service, is_open=is_private, host_names=names),
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -55,7 +57,10 @@ class Server:
 
     def run(self) -> None:
         """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
-        self._server.run(sockets=[self._listener])
+        try:
+            self._server.run(sockets=[self._listener])
+        finally:
+            self.service.close()
 
     def stop(self) -> None:
         """End :meth:`run`, which runs in another thread."""

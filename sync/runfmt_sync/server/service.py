@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from runfmt.editing import lay_edits_together
+from runfmt.edits import overlay
 from runfmt.errors import FormatError
 from runfmt.layout import EDITS, RUN, is_safe
 from runfmt.reading import StoredRun
@@ -19,6 +23,7 @@ from runfmt_sync.extents import Extent, Piece
 from runfmt_sync.inventory import Inventory, take_inventory
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.server.index import Index
+from runfmt_sync.server.records import Audit, Counters
 from runfmt_sync.server.tokens import Caller, Tokens
 from runfmt_sync.store import Refused, Store
 
@@ -42,11 +47,23 @@ class Service:
         self.store = Store(root)
         self.store.prepare()
         self.tokens = Tokens(self.store)
+        self.counters = Counters()
+        self._audit = Audit(self.store.private / "audit.jsonl")
         self._digests = KnownDigests(self.store.private / "digests.jsonl")
         self._index = Index(self.store.private / "index.sqlite")
         self._index.keep_only(self.store.runs)
         self._looking = threading.Lock()
         self._looked = time.monotonic()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._audit.close()
+
+    def try_to_write(self) -> None:
+        """Find out whether runs can be taken. Raises ``OSError``."""
+        self.store.check()
+        with tempfile.TemporaryFile(dir=self.store.private) as file:
+            file.write(b"x")
 
     # What is there
 
@@ -63,17 +80,25 @@ class Service:
         return {**others, **self.store.have(his, self._digests, believe=believe)}
 
     def runs(
-        self, caller: Caller, *, project: str | None = None, after: str = "", limit: int = PAGE
+        self,
+        caller: Caller,
+        *,
+        project: str | None = None,
+        run_id: str | None = None,
+        after: str = "",
+        limit: int = PAGE,
     ) -> tuple[list[dict[str, Any]], str | None]:
         """So many rows behind one, in the order of their uids; and the last uid, if there are more (H041)."""
         self._look()
         found: list[dict[str, Any]] = []
-        folders = sorted(item for item in self.store.runs.items() if item[0] > after)
+        folders = sorted(item for item in dict(self.store.runs).items() if item[0] > after)
         for start in range(0, len(folders), PAGE):
             part = folders[start : start + PAGE]
             for row, (_, folder) in zip(self._index.rows(part), part, strict=True):
-                of = row.get("attributes", {}).get("project", "")
-                if not caller.may_see(of) or project not in (None, of):
+                about = row.get("attributes", {})
+                if not caller.may_see(row.pop("owner", None)):
+                    continue
+                if project not in (None, about.get("project")) or run_id not in (None, about.get("id")):
                     continue
                 if len(found) == limit:
                     return found, found[-1]["uid"]
@@ -83,14 +108,17 @@ class Service:
     def _shown(self, row: dict[str, Any], folder: Path) -> dict[str, Any]:
         """A row with what changes without a file moving."""
         row["path"] = folder.relative_to(self.store.root).as_posix()
-        if "attributes" in row:
-            state = row["attributes"]["state"]
-            row["state"] = StoredRun(folder).state() if state == "running" else state
+        if row.get("state") == "running":
+            run = StoredRun(folder)
+            row |= {"state": run.state(), "time": run.newest_line}
         return row
 
     def inventory(self, uid: str, caller: Caller) -> Inventory:
-        """Everything in a run, proved. Raises ``Absent``, ``Changed``, ``FormatError``, ``OSError``."""
-        return take_inventory(self._folder(uid, caller), self._digests)
+        """Everything in a run, proved. Raises ``Absent``, ``Refused``, ``Changed``, ``OSError``."""
+        try:
+            return take_inventory(self._folder(uid, caller), self._digests)
+        except FormatError as error:
+            raise Refused(f"the run must be refused: {error.message} [{error.rule}]") from None
 
     def file(self, uid: str, path: str, caller: Caller) -> Path:
         """Where a file of a run lies; no link is followed to it (R006). Raises ``Absent``."""
@@ -110,13 +138,46 @@ class Service:
     def apply(self, file: BinaryIO, caller: Caller) -> dict[str, Refused]:
         """Apply a bundle that was checked; all is durable when this returns."""
         refused: dict[str, Refused] = {}
-        return {**self.store.apply(self._his(bundle.pieces(file), caller, refused)), **refused}
+        extents, sizes = Counter[str](), Counter[str]()
+
+        def counted(pieces: Iterable[Piece]) -> Iterator[Piece]:
+            for extent, body in pieces:
+                extents[extent.uid] += 1
+                sizes[extent.uid] += extent.length
+                yield extent, body
+
+        begun = time.monotonic()
+        found = self.store.apply(counted(self._his(bundle.pieces(file), caller, refused)))
+        refused = {**found, **refused}
+        self.counters.add("runfmt_apply_seconds_total", time.monotonic() - begun)
+        self.counters.add("runfmt_applied_extents_total", sum(extents.values()))
+        self.counters.add("runfmt_applied_bytes_total", sum(sizes.values()))
+        self.counters.add("runfmt_refused_runs_total", len(refused))
+        for uid in {**sizes, **refused}:
+            why = {"refused": str(refused[uid])} if uid in refused else {}
+            self._audit.wrote(caller.name, "append", uid, bytes=sizes[uid], **why)
+        return refused
 
     def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
-        """Merge edits into a run (R096); gives what is there then."""
+        """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none."""
         folder = self._folder(uid, caller)
+        if overlay({"config": {}, "summary": {}}, decode_document(data))[1]:
+            raise FormatError("H050", "an entry has not the form of an edit, or may not be edited")
         lay_edits_together(folder, data)
+        self._audit.wrote(caller.name, "edit", uid, bytes=len(data))
         return (folder / EDITS).read_bytes()
+
+    def delete(self, uid: str, caller: Caller) -> str:
+        """Remove a run, and remember that (H052). Raises ``Absent``, ``Refused`` if it is being written."""
+        if (deleted := self.store.deleted(uid)) and not self.store.seen(uid):
+            return deleted
+        folder = self._folder(uid, caller)
+        with suppress(FormatError):
+            if StoredRun(folder).state() == "running":
+                raise Refused("the run is being written: end the training first")
+        deleted = self.store.delete(uid, caller.name)
+        self._audit.wrote(caller.name, "delete", uid)
+        return deleted
 
     def _his(self, pieces: Iterable[Piece], caller: Caller, refused: dict[str, Refused]) -> Iterator[Piece]:
         """The pieces that a caller may send; the runs of the others go to ``refused``."""
