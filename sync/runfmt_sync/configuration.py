@@ -10,10 +10,19 @@ from typing import Any
 from runfmt.documents import read_document, replace_document
 from runfmt.errors import Error, UsageError
 
-__all__ = ["NO_REMOTE", "add_remote", "configuration_path", "known_remotes", "remove_remote", "resolve"]
+__all__ = [
+    "NAME",
+    "NO_REMOTE",
+    "add_remote",
+    "configuration_path",
+    "known_remotes",
+    "remove_remote",
+    "resolve",
+]
 
 NO_REMOTE = "no remote is known: `runfmt remote add stick /mnt/stick` adds one"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What remotes, channels and keys may be called."""
 
 
 def configuration_path() -> Path:
@@ -53,8 +62,8 @@ def known_remotes() -> tuple[dict[str, str], str | None]:
 def add_remote(name: str, url: str) -> str:
     """Give a remote a name; the first is the default. Gives the URL, a path made absolute."""
     document = _read()
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"a remote's name {name!r} must match {_NAME.pattern}")
+    if not NAME.fullmatch(name):
+        raise UsageError(f"a remote's name {name!r} must match {NAME.pattern}")
     if name in document["remotes"]:
         raise UsageError(
             f"there is a remote {name} already: `runfmt remote remove {name}` first, or take another name"
@@ -85,7 +94,7 @@ def resolve(remote: str | None) -> str:
         return remotes[default]
     if remote in remotes:
         return remotes[remote]
-    if _NAME.fullmatch(remote) and not Path(remote).exists():
+    if NAME.fullmatch(remote) and not Path(remote).exists():
         raise UsageError(
             f"there is no remote {remote}, and no such folder: `runfmt remote add {remote} URL` adds it, "
             f"--remote ./{remote} makes a folder"
