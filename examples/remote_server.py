@@ -15,7 +15,7 @@ import tarfile
 import threading
 import uuid
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
 from pathlib import Path
@@ -40,9 +40,12 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def fsync(*places):
-    for place in places:
-        descriptor = os.open(place, os.O_RDONLY)
+def fsync(places):
+    """Make files and folders durable, and forget them."""
+    if len(places) > 32:
+        os.sync()  # all in one go, so that what follows finds little to do
+    while places:
+        descriptor = os.open(places.pop(), os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
 
@@ -85,6 +88,15 @@ def merge(*sides):
     )
 
 
+def is_part(folder, path):
+    """Whether a path is a file of the run: no private name, and reached through no link (R005-R007)."""
+    return (
+        SAFE.fullmatch(path)
+        and (folder / path).resolve() == folder.resolve() / path
+        and (folder / path).is_file()
+    )
+
+
 def load(folder, path):
     """The bytes of a file, of a stream up to its last LF (R020)."""
     with open(folder / path, "rb") as file:
@@ -96,9 +108,8 @@ def load(folder, path):
 def prove(folder, asked):
     """What is in a run, with proofs, of a stream as far as was asked (B030, H021); and its digest (B033)."""
     entries, lines = {}, []
-    for place in folder.rglob("*"):
-        path = place.relative_to(folder).as_posix()
-        if SAFE.fullmatch(path) and place.is_file() and not place.is_symlink():
+    for path in (place.relative_to(folder).as_posix() for place in folder.rglob("*")):
+        if is_part(folder, path):
             data, is_stream = load(folder, path), STREAM.fullmatch(path)
             part = data[: asked.get(path)] if is_stream else data
             whole = len(part) // BLOCK * BLOCK if is_stream else 0
@@ -112,7 +123,7 @@ def prove(folder, asked):
 
 
 def apply(folder, parts, extent, data):
-    """Apply an extent by the rule of bundle.md; it is durable when this returns."""
+    """Apply an extent by the rule of bundle.md; gives the places that are to become durable."""
     path, offset, whole = extent["path"], extent["offset"], extent.get("whole")
     place = folder / path
     if not SAFE.fullmatch(path) or bool(STREAM.fullmatch(path)) == bool(whole):
@@ -132,7 +143,9 @@ def apply(folder, parts, extent, data):
         file.truncate(max(len(there), offset))  # B014
         file.seek(offset + len(known))
         file.write(data[len(known) :])
-    if whole and offset + len(data) == whole["size"]:
+    if whole is None:
+        return {place, *place.parents[: path.count("/") + 2]}
+    if is_whole := offset + len(data) == whole["size"]:
         os.truncate(target, whole["size"])
         if sha256(target.read_bytes()) != whole["sha256"]:
             target.unlink()
@@ -141,9 +154,10 @@ def apply(folder, parts, extent, data):
             theirs = json.loads(target.read_bytes())
             if (merged := merge(json.loads(place.read_bytes()), theirs)) != theirs:
                 target.write_text(json.dumps(merged))
-        fsync(target)
+    fsync({target})
+    if is_whole:
         target.replace(place)
-    fsync(target if target.exists() else place, *place.parents[: path.count("/") + 2])
+    return {*place.parents[: path.count("/") + 2]}
 
 
 class Server(BaseHTTPRequestHandler):
@@ -166,34 +180,47 @@ class Server(BaseHTTPRequestHandler):
         for ask in asks:
             folder, about = runs.get(ask["uid"], (self.coming / ask["uid"], {}))
             entries, digest = prove(folder, ask["streams"])
-            is_old = about.get("runfmt", 1) == 1 and not about.get("requires")
+            is_known = about.get("runfmt", 1) == 1 and not about.get("requires")
             if not about:
                 entries.pop("run.json", None)  # H025
-            if not about or not is_old or digest != ask["digest"]:
+            if not about or not is_known or digest != ask["digest"]:
                 staged = {part.name: part.stat().st_size for part in self.parts.iterdir()}
-                refused = "" if is_old else "its format is newer: upgrade [R011, R012]"
+                refused = "" if is_known else "its format is newer: upgrade [R011, R012]"
                 answer[ask["uid"]] = {"entries": entries, "staged": staged, "refused": refused, "deleted": ""}
         return {"runs": answer}
 
     def take(self, extents):
-        """Apply the extents of each run in their order, until one does not fit."""
-        runs, refused = self.runs(), {}
+        """Apply the extents of each run in their order, until one does not fit; all is durable in the end."""
+        runs, refused, whole, dirty = self.runs(), {}, [], set()
         for uid, group in groupby(extents, key=lambda one: one[0]["uid"]):
-            try:
+            with self.refusals(refused, uid):
                 if not UID.fullmatch(uid):
                     raise Refused("a uid is a UUID in lower case [R010]")
                 folder, _ = runs.get(uid, (self.coming / uid, {}))
                 for extent, data in group:
-                    apply(folder, self.parts, extent, data)
+                    dirty |= apply(folder, self.parts, extent, data)
+                    if uid in runs:  # B017
+                        fsync(dirty)
                 if uid not in runs and extent["path"] == "run.json":
-                    self.publish(uid, folder)
-            except Refused as error:
-                refused[uid] = {"reason": error.args[0], "again": error.args[1:] == (True,)}
-            except OSError as error:
-                if error.errno in FULL:
-                    raise
-                refused[uid] = {"reason": f"it cannot be kept: {error}", "again": False}
+                    whole.append((uid, folder))
+        fsync(dirty)
+        for uid, folder in whole:
+            with self.refusals(refused, uid):
+                dirty |= self.publish(uid, folder)
+        fsync(dirty)
         return {"refused": refused}
+
+    @contextmanager
+    def refusals(self, refused, uid):
+        """What does not fit, or has a name that the disk cannot hold, is no matter of the other runs."""
+        try:
+            yield
+        except Refused as error:
+            refused[uid] = {"reason": error.args[0], "again": error.args[1:] == (True,)}
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            refused[uid] = {"reason": f"it cannot be kept: {error}", "again": False}
 
     def publish(self, uid, folder):
         """Let a run appear, by one rename (B016)."""
@@ -204,7 +231,7 @@ class Server(BaseHTTPRequestHandler):
             home.mkdir(exist_ok=True)
             if about["id"].lower() not in map(str.lower, os.listdir(home)):  # R015
                 folder.rename(home / about["id"])
-                return fsync(home, self.root)
+                return {home, self.root}
         raise Refused(f"the id {about['id']} is taken by another run [R015]")
 
     def list(self, project=None, after="", limit="1000"):
@@ -212,11 +239,11 @@ class Server(BaseHTTPRequestHandler):
             {
                 "uid": uid,
                 "path": str(folder.relative_to(self.root)),
-                "state": about["state"],
+                "state": about.get("state"),
                 "attributes": about,
             }
             for uid, (folder, about) in self.runs().items()
-            if uid > after and project in (None, about["project"])
+            if uid > after and project in (None, about.get("project"))
         ]
         return {
             "runs": rows[: int(limit)],
@@ -237,22 +264,31 @@ class Server(BaseHTTPRequestHandler):
                 return self.list(**dict(parse_qsl(where.query)))
             case "GET", ["v1", "runs", uid] if found := self.runs().get(uid):
                 entries, digest = prove(found[0], {})
-                return {"uid": uid, "id": found[1]["id"], "digest": digest, "files": entries}
+                return {"uid": uid, "id": found[1].get("id"), "digest": digest, "files": entries}
             case "GET", ["v1", "runs", uid, "files", *path] if found := self.runs().get(uid):
-                return load(found[0], "/".join(path))
+                if is_part(found[0], "/".join(path)):
+                    return load(found[0], "/".join(path))
             case "PATCH", ["v1", "runs", uid, "edits"] if found := self.runs().get(uid):
                 whole = {"size": len(body), "sha256": sha256(body)}
-                apply(found[0], self.parts, {"path": "edits.json", "offset": 0, "whole": whole}, body)
+                fsync(apply(found[0], self.parts, {"path": "edits.json", "offset": 0, "whole": whole}, body))
                 return load(found[0], "edits.json")
         raise FileNotFoundError(errno.ENOENT, "there is nothing of that name")
 
     def respond(self):
-        body = self.rfile.read(min(MAX_BODY, int(self.headers.get("Content-Length", 0))))
+        length = int(self.headers.get("Content-Length", 0))
         try:
+            if length > MAX_BODY:
+                self.close_connection = True
+                raise Refused(f"more than {MAX_BODY:,} bytes")
+            body = self.rfile.read(length)
             with self.lock:
                 said, status = self.answer(body), 200
         except (OSError, Refused, *WRONG) as error:
-            kinds = {FileNotFoundError: 404, OSError: 507 if getattr(error, "errno", 0) in FULL else 500}
+            kinds = {
+                FileNotFoundError: 404,
+                Refused: 413,
+                OSError: 507 if getattr(error, "errno", 0) in FULL else 500,
+            }
             status = next((kinds[kind] for kind in type(error).__mro__ if kind in kinds), 400)
             said = {"title": type(error).__name__, "status": status, "detail": str(error)}  # H002
         if isinstance(said, memoryview):

@@ -1,0 +1,47 @@
+import pytest
+
+from remotes.kinds import KINDS
+from runfmt.reading import find_runs
+from runfmt_sync.push import Push
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    """State and configuration of this test alone."""
+    monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("RUNFMT_CONFIG", str(tmp_path / "remotes.json"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "runs").mkdir()
+    return tmp_path / "runs"
+
+
+@pytest.fixture(params=KINDS)
+def kind(request, tmp_path):
+    """A mirror of each kind."""
+    made = KINDS[request.param](tmp_path / "remote")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def remote(kind):
+    """Where the runs end up."""
+    return kind.root
+
+
+@pytest.fixture
+def sync(source, kind):
+    """Sync all runs of the source; gives the outcomes by folder name."""
+
+    def run(**options):
+        push = Push(kind.remote(), **options)
+        outcomes = push.run(list(find_runs(source)))
+        if push.fault:
+            raise push.fault
+        return {outcome.folder.name: outcome for outcome in outcomes}
+
+    return run

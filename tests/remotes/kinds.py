@@ -1,0 +1,146 @@
+"""The kinds of mirrors that all keep one contract, each with a real counterpart.
+
+A kind has ``root``, where the runs end up; ``remote()``, as a sync that begins opens it; ``restart()``;
+and ``hurt(how)``, a context in which the counterpart is ``absent`` or ``full``.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from runfmt_sync.remotes import Remote
+from runfmt_sync.remotes.directory import DirectoryRemote
+from runfmt_sync.remotes.http import HttpRemote
+from runfmt_sync.server.serve import Server
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "remote_server.py"
+
+
+class Clock:
+    """Time that passes only because somebody waits."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+@contextmanager
+def full_disk(root: Path) -> Iterator[None]:
+    """Refuse what is written below a folder when it is to become durable, as a network disk that is full does."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{root}{os.sep}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(root))
+        real(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        yield
+
+
+class Directory:
+    """A folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+
+    def remote(self) -> Remote:
+        return DirectoryRemote(self.url)
+
+    def restart(self) -> None:
+        """Nobody keeps a folder."""
+
+    @contextmanager
+    def hurt(self, how: str) -> Iterator[None]:
+        if how == "full":
+            with full_disk(self.root):
+                yield
+            return
+        away = self.root.with_name("away")
+        self.root.rename(away)
+        (self.root.parent / "remote").touch()  # where no folder can be made
+        yield
+        self.root.unlink()
+        away.rename(self.root)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Http:
+    """A server of runfmt, in a thread of this process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.clock = root, Clock()
+        self._port = 0
+        self.start()
+
+    def start(self) -> None:
+        self._server = Server(self.root, port=self._port)
+        self.url = self._server.url
+        self._port = int(self.url.rpartition(":")[2])
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.stop()
+        self._thread.join(60)
+
+    def remote(self) -> Remote:
+        return HttpRemote(self.url, sleep=self.clock.sleep)
+
+    def restart(self) -> None:
+        self.close()
+        self.start()
+
+    @contextmanager
+    def hurt(self, how: str) -> Iterator[None]:
+        if how == "full":
+            with full_disk(self.root):
+                yield
+            return
+        self.close()
+        yield
+        self.start()
+
+
+class Http150(Http):
+    """The server of the examples, in a thread of this process."""
+
+    def start(self) -> None:
+        self._server = load_example().make_server(self.root, self._port)
+        self._port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join(60)
+        self._server.server_close()
+
+
+def load_example() -> ModuleType:
+    """The example as a module of its own: what it keeps in its class is not shared."""
+    spec = importlib.util.spec_from_file_location("remote_server", EXAMPLE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+KINDS = {"directory": Directory, "http": Http, "http150": Http150}
