@@ -7,6 +7,7 @@ crashed, and on one that is damaged.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
@@ -39,6 +40,7 @@ from runfmt.summary import Aggregate, summarise
 __all__ = ["StoredRun", "describe", "find_runs", "unix_time"]
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 CRASHED_AFTER = 300.0
 """Seconds without a new line after which a running run has crashed (R019)."""
 
@@ -333,7 +335,7 @@ def _read_run_document(run: Path) -> tuple[dict[str, Any], list[Problem]]:
 
 def _refuse_future(document: dict[str, Any], path: str) -> None:
     version, requires = document.get("runfmt"), document.get("requires")
-    if not is_step(version):
+    if not _is_integer(version):
         return
     if version != 1:
         raise FormatError("R011", f"format version {version} is not known to this runfmt: upgrade it", path)
@@ -341,9 +343,14 @@ def _refuse_future(document: dict[str, Any], path: str) -> None:
         raise FormatError("R012", f"the run requires {', '.join(requires)}: upgrade runfmt", path)
 
 
+def _is_integer(value: object) -> bool:
+    """Whether a value is an integer, however it is spelled (R026)."""
+    return is_step(value) or (isinstance(value, (int, float)) and is_step(-value))
+
+
 def _wrong_key(document: dict[str, Any]) -> str | None:
     checks = {
-        "runfmt": is_step(document.get("runfmt")),
+        "runfmt": _is_integer(document.get("runfmt")),
         "requires": document.get("requires") == [],
         "uid": is_uid(document.get("uid")),
         "id": isinstance(document.get("id"), str),
@@ -417,7 +424,9 @@ def _timestamp(line: bytes) -> float | None:
 
 def unix_time(text: object) -> float:
     """Unix seconds of a time in ``run.json``; 0 if it is none."""
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        return 0.0
     try:
-        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
-    except ValueError:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:  # a month 13
         return 0.0

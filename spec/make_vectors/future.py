@@ -17,6 +17,7 @@ def refused(name, rule, what, **changes):
 
 VECTORS = [
     refused("version-2", "R011", "Another major version.", runfmt=2),
+    refused("version-minus-1", "R011", "An integer, whatever it may mean.", runfmt=-1),
     refused("version-0", "R011", "A version before the first.", runfmt=0),
     refused(
         "version-2-of-another-form",

@@ -288,6 +288,7 @@ LINES = [
             ),
             row(52, a=file("a/b:c/\u0080/..d")),
             '{"_step":53,"_timestamp":1732417607.0,"b":{"\\u005ftype":"x","p\\u0061th":"../x"}}',
+            row(54, c=file("a/b:c/\u0080/d..")),
         ],
         rows=[
             *[row(step, a=file(path)) for step, path in enumerate(UNSAFE)],
@@ -302,21 +303,13 @@ LINES = [
             ),
             row(52, a=file("a/b:c/\u0080/..d")),
             row(53, b={"_type": "x", "path": "../x"}),
+            row(54, c=file("a/b:c/\u0080/d..")),
         ],
-        problems=[
-            ("R070", number)
-            for number in [
-                *range(len(UNSAFE)),
-                len(UNSAFE),
-                len(UNSAFE) + 1,
-                len(UNSAFE) + 2,
-                len(UNSAFE) + 3,
-            ]
-        ],
+        problems=[("R070", number) for number in range(len(UNSAFE) + 4)],
         summary={
             "a": file("a/b:c/\u0080/..d"),
             "b": {"_type": "x", "path": "../x"},
-            "c": {"_type": "mine", "d": {"e": file("ok"), "f": file("~")}},
+            "c": file("a/b:c/\u0080/d.."),
         },
     ),
 ]

@@ -153,6 +153,13 @@ VECTORS = [
         files={"system.jsonl": [{"cpu": {"percent": 1}}], "console.log": ["still here"]},
     ),
     Vector(
+        "crashed-at-a-time-of-another-spelling",
+        "R019",
+        "A time in run.json has one spelling.",
+        run=run(state="running", created_at="2024-11-24T3:09:50.0Z"),
+        state="crashed",
+    ),
+    Vector(
         "crashed-by-its-last-line",
         "R019",
         "The last line with a time counts, not the latest time; lines without one are passed over.",
