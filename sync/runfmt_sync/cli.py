@@ -122,7 +122,9 @@ def sync(
     verify: bool,
     as_json: bool,
 ) -> None:
-    """Bring what is not there yet. PATHS are runs or folders of runs."""
+    """Bring what is not there yet. PATHS are runs, folders of runs, or the files of bundles."""
+    if any(path.endswith(".runfmt") for path in paths):
+        sys.exit(_unbundle(paths, _open(remote), as_json))
     from runfmt_sync.progress import show_progress, summary_line
     from runfmt_sync.push import Push
     from runfmt_sync.receipts import is_another_store
@@ -149,16 +151,17 @@ def sync(
 @main.command("verify")
 @paths_argument
 @remote_option
+@click.option("--against", metavar="RECEIPT", help="A receipt's file instead, or a remote.")
 @json_option
-def verify_command(paths: tuple[str, ...], remote: str | None, as_json: bool) -> None:
-    """Compare every byte of runs with the remote."""
+def verify_command(paths: tuple[str, ...], remote: str | None, against: str | None, as_json: bool) -> None:
+    """Compare every byte of runs with the remote, or with what a receipt says."""
     from collections import Counter
 
     from runfmt_sync.selection import select_runs
     from runfmt_sync.verify import FAILING, verify
 
-    opened = _open(remote)
-    verdicts = list(verify(select_runs(_paths(paths), apart=Path(opened.url)), opened))
+    opened, since = _against(against or remote)
+    verdicts = list(verify(select_runs(_paths(paths), apart=Path(opened.url)), opened, since=since))
     if as_json:
         _print_json({"remote": opened.url, "store": opened.store_id, "runs": verdicts})
         sys.exit(not all(verdict.is_good for verdict in verdicts))
@@ -322,3 +325,151 @@ def recover_command(paths: tuple[str, ...], source: str | None, new_uid: bool) -
     if not folders:
         click.echo(_nothing_in(paths))
     sys.exit(failed)
+
+
+def _against(place: str | None) -> tuple[Remote, float | None]:
+    """A remote, or what a receipt says of one; then also the Unix time at which it was made."""
+    if place and Path(place).is_file():
+        from runfmt_sync.places import open_receipt
+
+        receipt = open_receipt(Path(place))
+        return receipt, receipt.made_at
+    return _open(place), None
+
+
+file_option = click.Path(path_type=Path, dir_okay=False)
+
+
+@main.command()
+@paths_argument
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the files."
+)
+@click.option(
+    "--since", type=file_option, help="A receipt of the other side: leave out what it says is there."
+)
+@click.option("--channel", help="Leave out what went through this channel before.")
+@click.option("--again", metavar="NUMBER", type=int, help="Make this bundle of the channel once more.")
+@click.option("--max-size", default="4G", show_default=True, help="Each file is smaller than that.")
+@click.option("--sign", metavar="KEY", help="Sign with this key: a name, or the file of a secret key.")
+@click.option("--project", help="Only runs of this project.")
+@click.option("--include", multiple=True, help="Only runs whose id or path matches this pattern.")
+@click.option("--exclude", multiple=True, help="But not these.")
+def bundle(
+    paths: tuple[str, ...],
+    output: Path,
+    since: Path | None,
+    channel: str | None,
+    again: int | None,
+    max_size: str,
+    sign: str | None,
+    project: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> None:
+    """Write runs into files that can be carried. PATHS are runs or folders of runs."""
+    from runfmt_sync.places import open_receipt
+    from runfmt_sync.progress import show_progress
+    from runfmt_sync.selection import select_runs
+    from runfmt_sync.signing import find_secret_key
+    from runfmt_sync.sneakernet import lines, parse_size, write_bundle
+
+    folders = select_runs(_paths(paths), include=include, exclude=exclude, project=project, apart=output)
+    with show_progress(quiet=True) as progress:
+        written = write_bundle(
+            folders,
+            output,
+            channel=channel,
+            since=open_receipt(since) if since else None,
+            again=again,
+            max_size=parse_size(max_size),
+            key=find_secret_key(sign) if sign else None,
+            progress=progress,
+        )
+    for line in lines(written):
+        click.echo(line)
+    sys.exit(not written.is_good)
+
+
+def _unbundle(paths: tuple[str, ...], remote: Remote, as_json: bool = False) -> bool:
+    """Apply bundles to a remote and say what became of them; gives whether something is wrong."""
+    from runfmt_sync.signing import trusted_keys
+    from runfmt_sync.unbundle import lines, to_json, unbundle
+
+    if not all(path.endswith(".runfmt") for path in paths):
+        raise UsageError("files of bundles and folders of runs go in two calls: name only one kind")
+    done = unbundle([*map(Path, paths)], remote, trusted_keys())
+    if as_json:
+        _print_json({"remote": remote.url, "store": remote.store_id, **to_json(done)})
+    else:
+        for line in lines(done, remote.url):
+            click.echo(line)
+    return not done.is_good
+
+
+@main.command("unbundle")
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("-o", "--output", required=True, help="The folder for the runs, or another remote.")
+@click.option("--receipt", type=file_option, help="Write here what is there then, to be carried back.")
+@json_option
+def unbundle_command(files: tuple[str, ...], output: str, receipt: Path | None, as_json: bool) -> None:
+    """Apply bundles from files, in whatever order they came."""
+    from runfmt_sync.configuration import known_remotes
+    from runfmt_sync.places import write_receipt
+    from runfmt_sync.remotes import open_remote
+
+    remote = open_remote(known_remotes()[0].get(output, output))
+    is_wrong = _unbundle(files, remote, as_json)
+    if receipt:
+        write_receipt(remote, receipt)
+    sys.exit(is_wrong)
+
+
+@main.command("receipt")
+@click.argument("place")
+@click.option("-o", "--output", required=True, type=file_option, help="The file.")
+def receipt_command(place: str, output: Path) -> None:
+    """Write what a folder of runs or a remote holds into a file, to be carried back."""
+    from runfmt_sync.places import write_receipt
+
+    remote = _open(place)
+    remote.prepare()
+    click.echo(f"{output}: {_runs(write_receipt(remote, output))} at {remote.url}")
+
+
+@main.group()
+def key() -> None:
+    """Sign bundles, and say whose are believed."""
+
+
+@key.command("new")
+@click.argument("name")
+def key_new(name: str) -> None:
+    """Make a secret key without a password, and say its public key."""
+    from runfmt_sync.signing import make_key
+
+    path = make_key(name)
+    click.echo(f"{path}\n{path.read_text().splitlines()[1]}")
+
+
+@key.command("trust")
+@click.argument("name")
+@click.argument("public")
+def key_trust(name: str, public: str) -> None:
+    """Believe bundles signed with a key, and no others. PUBLIC is its public key, or the file of it."""
+    from runfmt_sync.signing import trust
+
+    trust(name, Path(public).read_text() if Path(public).is_file() else public)
+    click.echo(f"what {name} signs is believed")
+
+
+@key.command("list")
+def key_list() -> None:
+    """Say whose bundles are believed."""
+    from runfmt_sync.signing import public_key_to_text, trusted_keys
+
+    keys = trusted_keys()
+    for name, public in keys.items():
+        click.echo(f"{name}\t{public_key_to_text(public).splitlines()[1]}")
+    if not keys:
+        click.echo("no keys: every bundle is believed", err=True)

@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -29,11 +29,12 @@ from runfmt_sync.extents import Piece
 from runfmt_sync.faults import fault_point
 from runfmt_sync.places import ReceiptRemote, seen_from
 from runfmt_sync.plan import Ask, Have, Held
+from runfmt_sync.progress import human
 from runfmt_sync.push import Outcome, Progress, Push
 from runfmt_sync.signing import ENDING, SecretKey, sign
 from runfmt_sync.store import Refused
 
-__all__ = ["SUFFIX", "Written", "host_channel", "parse_size", "write_bundle"]
+__all__ = ["SUFFIX", "Written", "host_channel", "lines", "parse_size", "write_bundle"]
 
 SUFFIX = ".runfmt"
 SMALLEST = 2**20
@@ -58,13 +59,39 @@ def parse_size(text: str) -> int:
 
 @dataclass
 class Written:
-    """What became of a bundle: its number, 0 if there was nothing to write, and its files."""
+    """What became of a bundle: its number, its files (none if nothing was to be written), and its runs.
+
+    ``absent`` are runs that a bundle held when it was made first and that were not found now.
+    """
 
     channel: str
-    number: int = 0
-    paths: list[Path] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    absent: int = 0
+    number: int
+    paths: list[Path]
+    outcomes: list[Outcome]
+    absent: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it holds all that it should."""
+        return not self.absent and all(outcome.status != "failed" for outcome in self.outcomes)
+
+
+def lines(written: Written) -> Iterator[str]:
+    """What to say of a bundle."""
+    for outcome in written.outcomes:
+        yield from (f"{outcome.id}: {problem} ({outcome.folder})" for problem in outcome.problems)
+        yield from (f"  note: {outcome.id}: {note}" for note in outcome.notes)
+    if written.absent:
+        yield f"of number {written.number}, {written.absent} runs were not found: name all folders of runs"
+    if not written.paths:
+        yield "nothing new: no file was written"
+        return
+    moved = [outcome for outcome in written.outcomes if outcome.status == "synced"]
+    runs = "1 run" if len(moved) == 1 else f"{len(moved):,} runs"
+    size = human(sum(path.stat().st_size for path in written.paths))
+    files = "1 file" if len(written.paths) == 1 else f"{len(written.paths):,} files"
+    yield f"{written.channel}, number {written.number}: {runs}, {size} in {files}"
+    yield from (f"  {path}" for path in written.paths)
 
 
 def write_bundle(
@@ -93,9 +120,8 @@ def write_bundle(
             remote.close()
         finally:
             remote.abandon()
-        written = Written(outbox.channel, remote.number if remote.paths else 0, remote.paths, outcomes)
-        written.absent = remote.count_absent(outcome.uid for outcome in outcomes)
-        return written
+        absent = remote.count_absent(outcome.uid for outcome in outcomes)
+        return Written(outbox.channel, remote.number, remote.paths, outcomes, absent)
 
 
 class _Volume:

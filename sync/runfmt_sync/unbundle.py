@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runfmt.documents import copy_named, sync_directory
 from runfmt.errors import CommError, Error, FormatError, explain
@@ -27,7 +28,7 @@ from runfmt_sync.sneakernet import SUFFIX
 from runfmt_sync.state import store_state
 from runfmt_sync.store import Refused
 
-__all__ = ["Arrival", "Unbundled", "unbundle"]
+__all__ = ["Arrival", "Unbundled", "lines", "to_json", "unbundle"]
 
 
 @dataclass
@@ -72,6 +73,35 @@ class Unbundled:
         """Whether everything is there that was sent, as far as can be known here."""
         good = all(arrival.status in ("applied", "known") for arrival in self.arrivals)
         return good and not any(self.missing.values())
+
+
+def lines(done: Unbundled, place: str) -> Iterator[str]:
+    """What to say of bundles."""
+    for arrival in done.arrivals:
+        count = len(arrival.runs)
+        words = {
+            "applied": f"{count} run{'s' * (count != 1)} brought to {place}",
+            "known": "nothing in it is new",
+        }
+        yield f"{arrival.name}: {words.get(arrival.status, arrival.status)}"
+        yield from (f"  {problem}" for problem in arrival.problems)
+    for channel, missing in done.missing.items():
+        for number, what in missing:
+            make = f"`runfmt bundle RUNS --channel {channel} --again {number}` makes it again"
+            yield f"{channel}, number {number}: {what} is missing; {make}"
+
+
+def to_json(done: Unbundled) -> dict[str, Any]:
+    """The same for machines."""
+    files = [
+        {"file": a.name, "status": a.status, "runs": sorted(a.runs), "problems": a.problems}
+        for a in done.arrivals
+    ]
+    missing = {
+        channel: [{"number": number, "what": what} for number, what in found]
+        for channel, found in done.missing.items()
+    }
+    return {"files": files, "missing": missing}
 
 
 def unbundle(paths: Sequence[Path], remote: Remote, keys: Mapping[str, PublicKey]) -> Unbundled:

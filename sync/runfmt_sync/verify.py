@@ -35,8 +35,8 @@ class Verdict:
         return not self.problem and not any(word in FAILING for word in self.files.values())
 
 
-def verify(folders: list[Path], remote: Remote) -> Iterator[Verdict]:
-    """Compare runs one by one, reading all of both sides."""
+def verify(folders: list[Path], remote: Remote, *, since: float | None = None) -> Iterator[Verdict]:
+    """Compare runs one by one, reading all of both sides; ``since`` is the Unix time of a receipt."""
     digests, receipts = local_digests(), Receipts(remote.store_id)
     for folder in folders:
         verdict = Verdict(folder, folder.absolute().name)
@@ -44,7 +44,7 @@ def verify(folders: list[Path], remote: Remote) -> Iterator[Verdict]:
             ours = take_inventory(folder, digests, believe=False)
             have = remote.have([Ask.about(ours)], believe=False).get(ours.uid)
             verdict.id, verdict.problem = ours.id, _problem(folder, have)
-            verdict.files = compare(ours, have, prefixes_of(ours, have), receipts.get(ours.uid))
+            verdict.files = compare(ours, have, prefixes_of(ours, have), receipts.get(ours.uid), since)
         except Changed as error:
             verdict.problem = f"{error} changed while it was read; verify again"
         except (FormatError, OSError) as error:
@@ -61,19 +61,25 @@ def _problem(folder: Path, have: Have | None) -> str:
 
 
 def compare(
-    ours: Inventory, have: Have | None, prefixes: Mapping[str, Proof], receipt: Receipt | None
+    ours: Inventory,
+    have: Have | None,
+    prefixes: Mapping[str, Proof],
+    receipt: Receipt | None,
+    since: float | None = None,
 ) -> dict[str, str]:
     """``equal``, ``grown`` or ``replaced`` since, ``missing`` or ``different``, for each file of a run."""
     if have is None:
         return dict.fromkeys(ours.entries, "equal")
     confirmed = receipt.files if receipt else {}
     return {
-        path: _word(entry, have.entries.get(path), prefixes.get(path), confirmed.get(path))
+        path: _word(entry, have.entries.get(path), prefixes.get(path), confirmed.get(path), since)
         for path, entry in ours.entries.items()
     }
 
 
-def _word(ours: Entry, theirs: Held | None, prefix: Proof | None, confirmed: Proof | None) -> str:
+def _word(
+    ours: Entry, theirs: Held | None, prefix: Proof | None, confirmed: Proof | None, since: float | None
+) -> str:
     if theirs is None:
         return "missing"
     if theirs.proof == ours.proof and theirs.length == ours.length:
@@ -81,4 +87,5 @@ def _word(ours: Entry, theirs: Held | None, prefix: Proof | None, confirmed: Pro
     if is_stream(ours.path):
         return "grown" if theirs.proof == prefix and theirs.length < ours.length else "different"
     # What the remote has is what it once confirmed: it is ours that moved on. Edits may move on both sides.
-    return "replaced" if theirs.proof == confirmed or ours.path == EDITS else "different"
+    is_younger = since is not None and ours.signature.mtime_ns > since * 10**9
+    return "replaced" if theirs.proof == confirmed or ours.path == EDITS or is_younger else "different"
