@@ -118,7 +118,7 @@ def prove(folder, asked):
             digest = sha256("".join([*blocks, tail]).encode()) if blocks else tail
             proof = {"size": len(part), "sha256": digest, "blocks": blocks, "tail": tail}
             entries[path] = {"length": len(data), **proof}
-            lines.append(f"{path}\0{len(part)}\0{digest}\n".encode())
+            lines.append(f"{path}\0{len(data)}\0{digest}\n".encode())
     return entries, sha256(b"".join(sorted(lines)))
 
 

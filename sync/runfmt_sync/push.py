@@ -216,7 +216,8 @@ class Push:
             if work.plan.merges_edits and not work.merged and not self._dry_run:
                 work.merged = True
                 self._merge_edits(work.inventory)
-                work.plan = Plan()  # made again when the merged edits are seen
+                work.plan = Plan()
+                return  # it is made again when the merged edits are seen
         except Changed as error:
             work.note_change(error)
             work.plan = Plan()

@@ -37,7 +37,7 @@ class Clock:
 
 @contextmanager
 def full_disk(root: Path) -> Iterator[None]:
-    """Refuse what is written below a folder when it is to become durable, as a network disk that is full does."""
+    """Refuse at fsync what was written below a folder, as a network disk that is full does."""
     real = os.fsync
 
     def fsync(descriptor: int) -> None:

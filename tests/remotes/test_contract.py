@@ -1,97 +1,20 @@
-"""What every mirror does, whatever it is: one suite for all kinds, each with a real counterpart."""
+"""What every mirror does with whole runs, and more of them: many, grown, replaced, large."""
 
-import hashlib
 import json
 import os
 import random
-import shutil
-import subprocess
-import sys
-import threading
 
 import pytest
 
+from remotes.checks import append, assert_quiet, moved
 from runfmt.errors import CommError
-from runfmt.reading import StoredRun, find_runs
-from runfmt_sync import extents
-from runfmt_sync.digests import prove_file
-from runfmt_sync.extents import Extent
-from runfmt_sync.plan import Ask
-from runfmt_sync.push import Push
-from runfmt_sync.receipts import Receipts
-from runfmt_sync.verify import verify
-from runmaker import (
-    assert_same,
-    assert_true_prefix,
-    contents,
-    make_run,
-    picture,
-    read,
-    rows,
-    runs_in,
-    settle,
-    write,
-)
-
-LARGE = int(os.environ.get("RUNFMT_TEST_LARGE", 64 * 2**20))
-"""Bytes of the large file; the soak takes 2 GiB."""
-DRIVER = """
-import sys
-from pathlib import Path
 from runfmt.reading import find_runs
+from runfmt_sync.digests import prove_file
 from runfmt_sync.push import Push
-from runfmt_sync.remotes import open_remote
-push = Push(open_remote(sys.argv[2]), jobs=2)
-outcomes = push.run(list(find_runs(Path(sys.argv[1]))))
-sys.exit(any(outcome.problems for outcome in outcomes) or push.fault is not None)
-"""
+from runmaker import make_run, picture, read, rows, settle, write
 
-
-def moved(outcomes):
-    return sum(o.extents for o in outcomes.values()), sum(o.size for o in outcomes.values())
-
-
-def append(path, data):
-    with path.open("ab") as file:
-        file.write(data)
-
-
-def edit(run, pointer, value, time):
-    path = run / "edits.json"
-    before = read(path) if path.exists() else {}
-    write(path, {**before, pointer: {"value": value, "time": time, "author": "a"}})
-
-
-def everything(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def assert_receipts_true(source, kind):
-    """Of every run the tool keeps what the mirror holds, neither less nor more."""
-    receipts = Receipts(kind.remote().store_id)
-    for uid, copy in runs_in(kind.root).items():
-        said = {path: (proof.size, proof.digest) for path, proof in receipts.get(uid).files.items()}
-        assert said == {path: (len(data), proof_of(path, data)) for path, data in contents(copy).items()}
-    assert runs_in(kind.root).keys() == runs_in(source).keys()
-
-
-def proof_of(path, data):
-    whole = len(data) - len(data) % 2**22 if "/" not in path and path.endswith((".jsonl", ".log")) else 0
-    parts = [data[at : at + 2**22] for at in range(0, whole, 2**22)] + [data[whole:]]
-    digests = [hashlib.sha256(part).hexdigest() for part in parts]
-    return hashlib.sha256("".join(digests).encode()).hexdigest() if whole else digests[0]
-
-
-def assert_quiet(source, kind, sync):
-    """Both sides are equal, receipts true, nothing is left lying about, and nothing more moves."""
-    assert_same(source, kind.root)
-    assert_receipts_true(source, kind)
-    left = [path for path in kind.root.rglob("*") if path.is_file() and "incoming" in str(path)]
-    assert left == []
-    assert moved(sync()) == (0, 0)
-
-
-# Whole runs, and more of them
+LARGE = int(os.environ.get("RUNFMT_TEST_LARGE", "67108864"))
+"""Bytes of the large file; the soak takes 2 GiB."""
 
 
 def test_sync_makes_both_sides_equal_and_gives_true_receipts(source, kind, sync):

@@ -1,0 +1,68 @@
+"""What the tests of mirrors share: what moved, how a run goes on, and what holds when all is quiet."""
+
+import hashlib
+import subprocess
+import sys
+
+from runfmt_sync.receipts import Receipts
+from runmaker import assert_same, contents, read, runs_in, write
+
+DRIVER = """
+import sys
+from pathlib import Path
+from runfmt.reading import find_runs
+from runfmt_sync.push import Push
+from runfmt_sync.remotes import open_remote
+push = Push(open_remote(sys.argv[2]), jobs=2)
+outcomes = push.run(list(find_runs(Path(sys.argv[1]))))
+sys.exit(any(outcome.problems for outcome in outcomes) or push.fault is not None)
+"""
+
+
+def start(source, kind):
+    """A sync in a process of its own."""
+    return subprocess.Popen([sys.executable, "-c", DRIVER, source, kind.url])
+
+
+def moved(outcomes):
+    return sum(o.extents for o in outcomes.values()), sum(o.size for o in outcomes.values())
+
+
+def append(path, data):
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def edit(run, pointer, value, time):
+    path = run / "edits.json"
+    before = read(path) if path.exists() else {}
+    write(path, {**before, pointer: {"value": value, "time": time, "author": "a"}})
+
+
+def everything(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_receipts_true(source, kind):
+    """Of every run the tool keeps what the mirror holds, neither less nor more."""
+    receipts = Receipts(kind.remote().store_id)
+    for uid, copy in runs_in(kind.root).items():
+        said = {path: (proof.size, proof.digest) for path, proof in receipts.get(uid).files.items()}
+        assert said == {path: (len(data), proof_of(path, data)) for path, data in contents(copy).items()}
+    assert runs_in(kind.root).keys() == runs_in(source).keys()
+
+
+def proof_of(path, data):
+    whole = len(data) - len(data) % 2**22 if "/" not in path and path.endswith((".jsonl", ".log")) else 0
+    parts = [data[at : at + 2**22] for at in range(0, whole, 2**22)] + [data[whole:]]
+    digests = [hashlib.sha256(part).hexdigest() for part in parts]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if whole else digests[0]
+
+
+def assert_quiet(source, kind, sync):
+    """Both sides are equal, receipts true, nothing is left lying about, and nothing more moves."""
+    assert_same(source, kind.root)
+    assert_receipts_true(source, kind)
+    left = [path for path in kind.root.rglob("*") if path.is_file() and "incoming" in str(path)]
+    assert left == []
+    assert moved(sync()) == (0, 0)
