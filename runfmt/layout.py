@@ -63,6 +63,8 @@ _ENDINGS = {"metrics": ".jsonl", "events": ".jsonl", "system": ".jsonl", "consol
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _WRITER = re.compile(r"[a-z0-9]{1,32}")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:|(?:^|/)(?:[./]|\Z)")
+"""Control characters, backslashes, drives; parts that are empty or begin with a dot."""
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -78,11 +80,7 @@ def is_stream(path: str) -> bool:
 
 def is_safe(path: object) -> bool:
     """Whether a path that stands in data may be opened below the run (R007, R070)."""
-    if not isinstance(path, str) or not path or "\\" in path:
-        return False
-    if any(ord(c) < 32 or ord(c) == 127 for c in path) or re.match(r"[A-Za-z]:", path):
-        return False
-    return all(part and not part.startswith(".") for part in path.split("/"))
+    return isinstance(path, str) and not _UNSAFE.search(path)
 
 
 def phase(path: str) -> int:
