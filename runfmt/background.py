@@ -21,7 +21,6 @@ from runfmt.documents import make_durable
 from runfmt.errors import warn
 from runfmt.layout import FILES, SUMMARY
 from runfmt.lifecycle import IMPORTING
-from runfmt.live import LiveSummary
 from runfmt.rows import encode
 from runfmt.stream import Stream
 from runfmt.system import Sampler, gpu_names
@@ -144,10 +143,14 @@ class Background:
             if not taken:
                 return
             step, live = self._run._step, self._run._live
-            summary = None if live.is_stale else live.result(step)
+            other = live.begin_reading() if live.is_stale else live
+            summary = live.result(step) if other is live else None
             config = self._run.config.changed_in_place()
         if summary is None:  # read from the disk, which takes a while, and no lock
-            summary = LiveSummary(live.path).recompute(step)
+            summary = other.recompute(step)
+            with self._lock() as taken:
+                if taken:
+                    live.adopt(other)
         self._run._write_document(SUMMARY, summary, durable=False)
         if config:
             self._run.config._save_items()

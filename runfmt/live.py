@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from runfmt.errors import FormatError
 from runfmt.history import is_step, read_history, read_lines
@@ -32,6 +32,9 @@ class LiveSummary:
     def __init__(self, stream: Path) -> None:
         self.path = stream
         self._lines: deque[bytes] = deque()
+        self._since: list[bytes] | None = None
+        """The lines that came while another reads the stream for us."""
+        self._end: int | None = None
         self._reset(Definitions())
 
     def _reset(self, definitions: Definitions, hand: HandValues | None = None) -> None:
@@ -47,15 +50,37 @@ class LiveSummary:
     def put(self, line: bytes) -> None:
         """Note a line that was appended; it is folded later."""
         self._lines.append(line)
+        if self._since is not None:
+            self._since.append(line)
 
     def distrust(self) -> None:
         """Others have written to the stream: what was followed is not all of it."""
+        self._stale = True
+
+    def resume(self) -> None:
+        """Take the definitions of an earlier process; its rows are read when somebody looks, or beside."""
+        self._reset(_definitions_in(self.path, None))
         self._stale = True
 
     @property
     def is_stale(self) -> bool:
         """Whether the next look must read the stream again."""
         return self._stale
+
+    def begin_reading(self) -> LiveSummary:
+        """A summary that reads, without the lock, what is in the stream now; for :meth:`adopt`."""
+        self.fold()
+        other = LiveSummary(self.path)
+        self._since, other._end = [], self.path.stat().st_size
+        return other
+
+    def adopt(self, other: LiveSummary) -> None:
+        """Go on from what the other has read, unless the stream was read here meanwhile."""
+        since, self._since = self._since, None
+        if since is not None and self._stale:
+            for name in ("definitions", "_hand", "_aggregate", "_at", "_open", "_closed", "_stale"):
+                setattr(self, name, getattr(other, name))
+            self._lines = deque(since)
 
     def recompute(self, step: int) -> dict[str, Any]:
         """The summary, from the stream itself; needs no lock on a summary of one's own."""
@@ -156,8 +181,9 @@ class LiveSummary:
 
     def _read_again(self, step: int) -> None:
         """Fold the stream from its beginning: row by row, or as a whole if its steps go down."""
-        self._reset(_definitions_in(self.path))
-        for line in _good_lines(self.path):
+        self._since = None
+        self._reset(_definitions_in(self.path, self._end))
+        for line in _good_lines(self.path, self._end):
             self._take(line, defined=True)
             if self._stale:
                 self._read_whole(step)
@@ -165,7 +191,7 @@ class LiveSummary:
 
     def _read_whole(self, step: int) -> None:
         with open(self.path, "rb") as stream:
-            history = read_history(stream)
+            history = read_history(_beginning(stream, self._end))
         self._reset(history.definitions, history.hand)
         for row in history.rows:
             if row["_step"] >= step:
@@ -180,10 +206,25 @@ def _tops(path: str) -> list[str]:
     return [".".join(map(escape, keys[:end])) for end in range(1, len(keys))]
 
 
-def _good_lines(stream: Path, containing: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The rows of a stream that a reader would take, of the lines that contain some bytes."""
+def _beginning(file: BinaryIO, end: int | None) -> BinaryIO:
+    """The first so many bytes of a file, for who reads lines; without a number all of it."""
+    return file if end is None else cast(BinaryIO, _Beginning(file, end))
+
+
+class _Beginning:
+    def __init__(self, file: BinaryIO, left: int) -> None:
+        self._file, self._left = file, left
+
+    def readline(self, size: int) -> bytes:
+        line = self._file.readline(min(size, self._left))
+        self._left -= len(line)
+        return line
+
+
+def _good_lines(stream: Path, end: int | None = None, containing: bytes = b"") -> Iterator[dict[str, Any]]:
+    """The rows of a stream up to a byte that a reader would take, of the lines that contain some bytes."""
     with open(stream, "rb") as file:
-        for _, line in read_lines(file):
+        for _, line in read_lines(_beginning(file, end)):
             if line and containing in line:
                 with suppress(FormatError):
                     row = decode(line)[0]
@@ -202,9 +243,9 @@ def last_step(stream: Path) -> int:
     return last
 
 
-def _definitions_in(stream: Path) -> Definitions:
+def _definitions_in(stream: Path, end: int | None) -> Definitions:
     definitions = Definitions()
-    for row in _good_lines(stream, b'"_define"'):
+    for row in _good_lines(stream, end, b'"_define"'):
         definitions.take(row.get("_define"))
     return definitions
 

@@ -124,7 +124,7 @@ class Run:
         self.resumed = True
         self.config._load(config)
         self._step = self._first_step = last + 1
-        self._live.recompute(self._step)
+        self._live.resume()
         for said in self._live.definitions.by_name.values():
             self._step_metrics.define(said, self._last_value(said.step_metric), overwrite=False)
 
@@ -451,7 +451,7 @@ class Run:
         return use_artifact(self.directory.parent, artifact_or_name)
 
     def use_model(self, name: str) -> str:
-        """Copy a logged model out of its run; gives the path of its file, or of the folder if it has several."""
+        """Copy a logged model out of its run; gives the path of its file, or of the folder of several."""
         artifact = self.use_artifact(name)
         return str(artifact.file() if artifact.file_count == 1 else artifact.download())
 

@@ -41,6 +41,16 @@ def log(run, chance):
     run.log(some_row(chance), step=step, commit=chance.choice([None, None, True, False]))
 
 
+def read_beside(run, chance):
+    """What the background does, with rows that come while it reads."""
+    if run._live.is_stale:
+        step, other = run.step, run._live.begin_reading()
+        for _ in range(chance.randrange(3)):
+            chance.choice(ACTIONS[:20])(run, chance)
+        other.recompute(step)
+        run._live.adopt(other)
+
+
 ACTIONS = [
     *[log] * 14,
     *[define] * 2,
@@ -48,6 +58,8 @@ ACTIONS = [
     delete,
     lambda run, chance: run._rewind(chance.randrange(-1, 10)),
     lambda run, chance: dict(run.summary),
+    lambda run, chance: run._background._write_documents(),
+    read_beside,
 ]
 
 
@@ -103,10 +115,30 @@ def test_value_by_hand_is_set_without_reading_the_stream(tmp_path, readings):
     assert len(readings) == 1
 
 
+def test_summary_that_was_read_in_the_background_is_gone_on_from(tmp_path, readings, monkeypatch):
+    recompute = LiveSummary.recompute
+
+    def log_meanwhile(live, step):
+        found = recompute(live, step)
+        run.log({"v": 100})
+        return found
+
+    with runfmt.init(project="p", dir=tmp_path, console="off") as run:
+        for value in range(5):
+            run.log({"v": value})
+        run.define_metric("v", summary="min,max")
+        monkeypatch.setattr(LiveSummary, "recompute", log_meanwhile)
+        run._background._write_documents()
+        assert json.loads((run.directory / "summary.json").read_bytes()) == {"v": {"min": 0, "max": 4}}
+        run.log({"v": -1})
+        assert run.summary["v"] == {"min": -1, "max": 100}
+    assert len(readings) == 1
+
+
 def test_known_definition_is_no_new_one(tmp_path, readings):
     for _ in range(2):
         with runfmt.init(project="p", id="one", dir=tmp_path, resume="allow", console="off") as run:
             run.define_metric("v", summary="max")
             run.log({"v": run.step})
-    assert len(readings) == 1, "once, to resume"
+    assert len(readings) == 1, "once, for the earlier rows"
     assert StoredRun(run.directory).summary == {"v": {"max": 1}}
