@@ -95,7 +95,7 @@ def unpacked(file: BinaryIO, coding: str = "zstd") -> BinaryIO:
     """The bytes of a bundle in a file that may be compressed: ``identity``, ``gzip`` or ``zstd``."""
     file.seek(0)
     if coding == "gzip":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb"))
     if coding == "zstd":
         reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
         return cast(BinaryIO, reader.stream_reader(file, read_across_frames=True, closefd=False))

@@ -116,7 +116,10 @@ class _Api:
 
     async def health(self, _: Request) -> Response:
         """Whether runs can be taken."""
-        await run_in_threadpool(self._service.try_to_write)
+        try:
+            await run_in_threadpool(self._service.try_to_write)
+        except OSError as error:
+            raise HTTPException(503, f"nothing can be written: {error.strerror}") from None
         return _json({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
@@ -145,7 +148,12 @@ class _Api:
         return _json(wire.refusals_to_json(refused))
 
     def _apply(self, body: BinaryIO, coding: str, caller: Caller) -> Mapping[str, Any]:
-        bundle.check(bundle.unpacked(body, coding), MAX_BODY)
+        try:
+            bundle.check(bundle.unpacked(body, coding), MAX_BODY)
+        except FormatError as error:
+            if error.rule == "B006":
+                raise HTTPException(413, error.message) from None
+            raise
         return self._service.apply(bundle.unpacked(body, coding), caller)
 
     async def runs(self, request: Request) -> Response:

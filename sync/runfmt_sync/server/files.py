@@ -1,4 +1,4 @@
-"""Files of runs as answers: never for a browser to run, in ranges, a stream up to its last LF (H043, H045)."""
+"""Files of runs as answers: no browser runs them; in ranges, a stream up to its last LF (H043, H045)."""
 
 from __future__ import annotations
 

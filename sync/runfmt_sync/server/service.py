@@ -123,15 +123,10 @@ class Service:
     def file(self, uid: str, path: str, caller: Caller) -> Path:
         """Where a file of a run lies; no link is followed to it (R006). Raises ``Absent``."""
         folder = self._folder(uid, caller)
-        place = folder
-        for name in path.split("/") if is_safe(path) else ():
-            place = place / name
-            if place.is_symlink():
-                break
-        else:
-            if place != folder and place.is_file():
-                return place
-        raise Absent(f"{uid} has no file {path}")
+        with suppress(OSError):  # of names that are too long, say
+            if is_safe(path) and _is_reached(folder, path) and (folder / path).is_file():
+                return folder / path
+        raise Absent(f"{uid} has no such file")
 
     # What changes it
 
@@ -206,6 +201,16 @@ class Service:
             if time.monotonic() - self._looked > LOOK_EVERY:
                 self.store.look()
                 self._looked = time.monotonic()
+
+
+def _is_reached(folder: Path, path: str) -> bool:
+    """Whether no link is on the way to a path."""
+    place = folder
+    for name in path.split("/"):
+        place = place / name
+        if place.is_symlink():
+            return False
+    return True
 
 
 def _project(folder: Path) -> object:
