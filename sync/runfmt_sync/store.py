@@ -282,7 +282,7 @@ class Store:
             if taken is None:
                 return folder / run_id
             self._register(taken)
-            if uid in self._folders:
+            if self.seen(uid):
                 return None
         raise Refused(f"both {run_id} and {uid[-8:]}/{run_id} are taken by other runs: rename one of them")
 
@@ -290,7 +290,8 @@ class Store:
         """Who has the name, ignoring case (R015)."""
         if os.path.lexists(folder / run_id):
             return folder / run_id
-        return self._names.get(str(folder / run_id).lower())
+        known = self._names.get(str(folder / run_id).lower())
+        return known if known is not None and os.path.lexists(known) else None
 
 
 def _refusal(error: OSError) -> Refused:

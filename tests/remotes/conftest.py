@@ -22,7 +22,8 @@ def source(tmp_path):
 @pytest.fixture(params=KINDS)
 def kind(request, tmp_path):
     """A mirror of each kind."""
-    made = KINDS[request.param](tmp_path / "remote")
+    (tmp_path / "disk").mkdir()
+    made = KINDS[request.param](tmp_path / "disk" / "remote")
     yield made
     made.close()
 

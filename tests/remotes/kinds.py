@@ -1,7 +1,8 @@
 """The kinds of mirrors that all keep one contract, each with a real counterpart.
 
-A kind has ``root``, where the runs end up; ``remote()``, as a sync that begins opens it; ``restart()``;
-and ``hurt(how)``, a context in which the counterpart is ``absent`` or ``full``.
+A kind has ``root``, where the runs end up, on a disk of its own; ``url``, and ``remote()``, as a sync that
+begins opens it; ``start``, ``close``, ``restart``; and ``hurt(how)``, a context in which the counterpart is
+``absent`` or ``full``.
 """
 
 from __future__ import annotations
@@ -60,24 +61,21 @@ class Directory:
     def remote(self) -> Remote:
         return DirectoryRemote(self.url)
 
-    def restart(self) -> None:
-        """Nobody keeps a folder."""
-
     @contextmanager
     def hurt(self, how: str) -> Iterator[None]:
         if how == "full":
             with full_disk(self.root):
                 yield
             return
-        away = self.root.with_name("away")
-        self.root.rename(away)
-        (self.root.parent / "remote").touch()  # where no folder can be made
+        away = self.root.parent.with_name("unplugged")
+        self.root.parent.rename(away)
         yield
-        self.root.unlink()
-        away.rename(self.root)
+        away.rename(self.root.parent)
 
-    def close(self) -> None:
-        """Nothing is open."""
+    def start(self) -> None:
+        """Nobody keeps a folder, so this and the next are nothing."""
+
+    restart = close = start
 
 
 class Http:
