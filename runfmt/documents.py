@@ -42,7 +42,8 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
     """Give a file new contents as a whole: a reader sees the old or the new, never a mixture.
 
     ``mode`` are its permissions, less the umask. With ``durable`` the contents and the
-    name are on disk when this returns. Raises ``OSError``; the old contents then stand, and nothing is left behind.
+    name are on disk when this returns. Raises ``OSError``; the old contents then stand, and
+    nothing is left behind.
     """
     temporary = temporary_beside(path)
     try:
