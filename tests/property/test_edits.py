@@ -37,7 +37,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(edits, edits, edits)
 def test_merge_is_commutative_associative_and_idempotent(one, two, three):
     both = merge_edits(one, two)
@@ -56,7 +56,7 @@ def test_merge_keeps_the_later_of_two_entries(one, two):
         assert both[key]["time"] == max(one[key]["time"], two[key]["time"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(documents, good_edits | edits, st.randoms())
 def test_overlay_is_idempotent_and_knows_no_order_but_that_of_time(document, said, random):
     before = canonical(document)
