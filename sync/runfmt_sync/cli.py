@@ -157,6 +157,7 @@ def verify_command(paths: tuple[str, ...], remote: str | None, against: str | No
     """Compare every byte of runs with the remote, or with what a receipt says."""
     from collections import Counter
 
+    from runfmt_sync.progress import printable
     from runfmt_sync.selection import select_runs
     from runfmt_sync.verify import FAILING, verify
 
@@ -168,10 +169,10 @@ def verify_command(paths: tuple[str, ...], remote: str | None, against: str | No
     for verdict in verdicts:
         counts = Counter(verdict.files.values())
         words = ", ".join(f"{count} {word}" for word, count in counts.items())
-        click.echo(f"{verdict.id}: {verdict.problem or words}")
+        click.echo(printable(f"{verdict.id}: {verdict.problem or words}"))
         for path, word in verdict.files.items():
             if word in FAILING:
-                click.echo(f"  {word}: {path}")
+                click.echo(printable(f"  {word}: {path}"))
     bad = sum(not verdict.is_good for verdict in verdicts)
     if verdicts:
         click.echo(
@@ -285,6 +286,7 @@ def export(paths: tuple[str, ...], output: Path, runs: bool, keys: str | None) -
 @json_option
 def validate_command(paths: tuple[str, ...], as_json: bool) -> None:
     """Say everything that is not as the specification demands."""
+    from runfmt_sync.progress import printable
     from runfmt_sync.selection import select_runs
     from runfmt_sync.validate import validate
 
@@ -295,7 +297,7 @@ def validate_command(paths: tuple[str, ...], as_json: bool) -> None:
     else:
         for folder, problems in found.items():
             for problem in problems:
-                click.echo(f"{folder}: {problem}")
+                click.echo(printable(f"{folder}: {problem}"))
         good = f"{_runs(len(found) - bad)} as the specification demands" + (f", {bad} not" if bad else "")
         click.echo(good if found else _nothing_in(paths))
     sys.exit(bad > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from runfmt.reading import StoredRun
 from runfmt.rows import encode_document
 from runfmt_sync.digests import CHUNK
 from runfmt_sync.inventory import committed_size
+from runfmt_sync.progress import printable
 
 __all__ = ["describe", "list_runs", "print_description", "print_raw", "print_table", "strict"]
 
@@ -69,7 +71,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))
 
 
 def _age(seconds: float) -> str:
@@ -104,17 +106,22 @@ def strict(about: dict[str, Any]) -> dict[str, Any]:
 
 def print_description(about: dict[str, Any]) -> None:
     """Print a run for people: one line a value, what is empty left out, files only counted."""
-    for key, value in (about | {"files": len(about["files"])}).items():
+    for line in _description(about | {"files": len(about["files"])}):
+        click.echo(printable(line))
+
+
+def _description(about: dict[str, Any]) -> Iterator[str]:
+    for key, value in about.items():
         if isinstance(value, dict) and value:
-            click.echo(f"{key}:")
-            for name, item in value.items():
-                click.echo(f"  {name}: {item}")
+            yield f"{key}:"
+            yield from (f"  {name}: {item}" for name, item in value.items())
         elif key == "problems" and value:
-            click.echo("\n  ".join(["problems:", *value]))
+            yield "problems:"
+            yield from (f"  {problem}" for problem in value)
         elif isinstance(value, list) and value:
-            click.echo(f"{key}: {', '.join(map(str, value))}")
+            yield f"{key}: {', '.join(map(str, value))}"
         elif value not in (None, "", [], {}):
-            click.echo(f"{key}: {value}")
+            yield f"{key}: {value}"
 
 
 def print_raw(folder: Path, writer: str) -> None:

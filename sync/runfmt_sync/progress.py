@@ -15,7 +15,7 @@ from runfmt_sync.push import Outcome, Progress
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-__all__ = ["Display", "Quiet", "human", "outcome_line", "show_progress", "summary_line"]
+__all__ = ["Display", "Quiet", "human", "outcome_line", "printable", "show_progress", "summary_line"]
 
 
 def human(size: float) -> str:
@@ -25,6 +25,11 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def printable(line: str) -> str:
+    """A line whose names cannot steer a terminal: they may come from anywhere."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
 
 
 class Quiet(Progress):
@@ -42,7 +47,7 @@ class Quiet(Progress):
 
     def show(self, line: str) -> None:
         """Print one line."""
-        click.echo(line)
+        click.echo(printable(line))
 
 
 class Display(Quiet):
@@ -66,7 +71,7 @@ class Display(Quiet):
 
     def show(self, line: str) -> None:
         """Print one line above the bar."""
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

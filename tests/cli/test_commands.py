@@ -140,6 +140,17 @@ def test_show_of_a_run_to_refuse_says_why(runfmt, runs):
     assert "the run requires crypt: upgrade runfmt" in runfmt.error("show", "runs/first", code=1)
 
 
+def test_names_do_not_steer_the_terminal(runfmt, runs, stick):
+    run = make_run(runs, name="\x1b[2Jname", notes="two\r\nlines")
+    (run / "files" / "\x1b]0;x\x07").touch()
+    for words in (["sync"], ["ls"], ["show", run], ["verify"]):
+        out = runfmt(*words).output
+        assert "\x1b" not in out
+        assert "\r" not in out
+    assert "\ufffd[2Jname" in runfmt("ls").stdout
+    assert "\x1b" not in runfmt("validate", code=1).output
+
+
 # export
 
 
