@@ -54,6 +54,8 @@ ONE_RUN = {
     errno.ENOTDIR,
 }
 """What is refused of one file while others may be fine: FAT has no files of 4 GiB, and few signs in names."""
+DEEPEST = 128
+"""Folders in folders that are made: who walks through them must be able to."""
 MANY = 32
 """Files from which it pays to have all of them written at once."""
 
@@ -555,6 +557,8 @@ def _write(file: BinaryIO, offset: int, data: bytes) -> None:
 def _check(extent: Extent) -> None:
     if not is_safe(extent.path):
         raise Refused(f"{extent.path!r} may not be written [R007]")
+    if extent.path.count("/") > DEEPEST:
+        raise Refused(f"{extent.path[:80]}...: folders in folders in folders, more than {DEEPEST}")
     if (extent.whole is None) != is_stream(extent.path):
         raise Refused(f"{extent.path}: a stream goes in lines, a file whole [R003, R004]")
 
