@@ -223,20 +223,23 @@ def _is_movable(path: str) -> bool:
     return is_safe(path)
 
 
-def _walk(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _walk(run: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Regular files and symbolic links below a run, private names left out (R005)."""
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except FileNotFoundError:  # a folder that was removed meanwhile holds nothing
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+    folders = [("", run)]
+    while folders:
+        prefix, folder = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:  # a folder that was removed meanwhile holds nothing
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{prefix}{entry.name}/")
-        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
-            yield prefix + entry.name, entry
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((f"{prefix}{entry.name}/", entry.path))
+            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+                yield prefix + entry.name, entry
 
 
 @dataclass(frozen=True)

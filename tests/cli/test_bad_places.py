@@ -8,6 +8,7 @@ import errno
 import os
 import resource
 import shutil
+import subprocess
 
 import pytest
 
@@ -328,6 +329,27 @@ def test_private_names_stay_here(runfmt, runs, stick):
     assert "note" not in runfmt("sync").stdout
     assert all(b"private" not in path.read_bytes() for path in stick.rglob("*") if path.is_file())
     assert list(runs_in(stick).values()) == [stick / "first"]
+
+
+@pytest.mark.parametrize("depth", [900, 1500, 3000])
+def test_folders_in_folders_without_end_stop_only_their_run(runfmt, runs, stick, depth):
+    make_run(runs, "good")
+    run = make_run(runs, "deep")
+    folder = os.open(run / "files", os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(os.open("leaf", os.O_CREAT, dir_fd=folder))
+    os.close(folder)
+    try:
+        out = runfmt("sync", code=1).stdout
+        assert "1 synced, 1 failed" in out
+        assert "File name too long" in out if depth == 3000 else "folders in folders" in out
+        assert [path.name for path in runs_in(stick).values()] == ["good"]
+    finally:  # deeper than pytest can remove
+        subprocess.run(["rm", "-rf", run, stick / ".incoming"], check=True)
 
 
 def test_link_in_place_of_run_json_makes_no_run(runfmt, runs, stick, work):
