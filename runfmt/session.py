@@ -213,8 +213,6 @@ def _directory(asked: Settings, resume_file: Path | None) -> tuple[Path, int | N
 
 
 def _claim_new(asked: Settings) -> tuple[Path, int | None]:
-    if asked.resume == "must":
-        raise UsageError("resume='must' needs the id of a run: give id=, or RUNFMT_RUN_ID")
     while True:
         found = asked.root / generate_id()
         try:

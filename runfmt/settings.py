@@ -165,7 +165,7 @@ def resolve(
         group=group or environment("RUN_GROUP") or "",
         job_type=job_type or environment("JOB_TYPE") or "",
         disabled=_one_of("mode", mode or environment("MODE") or "offline", MODES) == "disabled",
-        resume="must" if resume_step is not None else _resume(resume),
+        resume="must" if resume_step is not None else _resume(resume, run_id),
         reinit=_reinit(reinit),
         rank=rank(),
         console=console != "off",
@@ -208,11 +208,13 @@ def _one_of(what: str, value: str, allowed: dict[str, str]) -> str:
     return allowed[_checked(what, value, list(allowed))]
 
 
-def _resume(value: bool | str | None) -> str | None:
+def _resume(value: bool | str | None, run_id: str | None) -> str | None:
     if value is None:
         value = environment("RESUME")
     if value is None or value is False:
         return None
+    if value == "must" and run_id is None:
+        raise UsageError("resume='must' needs the id of a run: give id=, or RUNFMT_RUN_ID")
     return "auto" if value is True else _checked("resume", value, RESUMES)
 
 

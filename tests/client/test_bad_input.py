@@ -22,6 +22,7 @@ from runfmt.settings import resolve
         ({"tags": ["x" * 65]}, "1 to 64"),
         ({"mode": "cloud"}, "use one of"),
         ({"resume": "maybe"}, "use one of"),
+        ({"resume": "must"}, "needs the id of a run"),
         ({"resume_from": "one"}, "_step="),
         ({"settings": {"x_stats_sampling_interval": 0}}, "above 0"),
         ({"resume": True, "fork_from": "one?_step=1"}, "exclude each other"),
@@ -34,7 +35,7 @@ def test_malformed_options_are_refused_with_advice(tmp_path, options, words):
 
 
 def test_unknown_option_is_a_type_error(tmp_path):
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(TypeError, match=r"init\(\) has no parameter 'colour'"):
         runfmt.init(dir=tmp_path / "runs", colour="red")
 
 

@@ -247,6 +247,51 @@ def test_disabled_by_settings_writes_nothing(start, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("in_notebook", [False, True])
+@pytest.mark.parametrize(
+    ("reinit", "same", "ended", "active"),
+    [
+        (None, True, False, True),
+        (False, True, False, True),
+        (True, False, True, True),
+        ("default", True, False, True),
+        ("return_previous", True, False, True),
+        ("finish_previous", False, True, True),
+        ("create_new", False, False, False),
+    ],
+)
+def test_second_init_does_what_reinit_says(start, monkeypatch, in_notebook, reinit, same, ended, active):
+    if in_notebook:
+        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+        if reinit in (None, False, "default"):
+            same, ended = False, True
+    first = start()
+    second = start(reinit=reinit)
+    assert (second is first, first._finished, runfmt.run is second) == (same, ended, active)
+    first.finish()
+    second.finish()
+
+
+def test_names_that_trainers_ask_a_run_for(start):
+    run = start(id="one", entity="team")
+    run.log({"a": 1}, step=4, commit=True)
+    run.finish()
+    run = start(id="one", resume="must")
+    assert (run.starting_step, run.step, run.resumed, run.path) == (5, 5, True, "team/p/one")
+    assert (run.offline, run.disabled, run.sweep_id, run._label(repo="x")) == (True, False, None, None)
+    assert run.url == run.get_url() == run.directory.absolute().as_uri()
+    assert runfmt.login(key="k", relogin=True) is True
+    assert runfmt.util.generate_id() != runfmt.util.generate_id()
+
+
+def test_resumed_run_keeps_its_words_unless_others_are_given(start):
+    start(id="one", name="n", notes="text", tags=["t"], group="g").finish()
+    run = start(id="one", resume="allow", tags=["u"])
+    run.finish()
+    document = StoredRun(run.directory).document
+    assert [document[key] for key in ("name", "notes", "tags", "group")] == ["n", "text", ["u"], "g"]
+
+
 def test_stand_in_answers_as_wandb():
     code = (
         "import runfmt; runfmt.install_as_wandb(); import wandb, importlib.metadata as m;"
