@@ -51,7 +51,7 @@ class Stream:
         self._gap, self._strict, self._fsync = gap, strict, fsync
         # Reentrant: a signal handler may print or finish in the middle of an append.
         self._lock = threading.RLock()
-        self._sync_lock = threading.Lock()
+        self._sync_lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = self._lost = 0
         self._reason = ""

@@ -50,6 +50,25 @@ def test_handler_of_sigterm_that_was_there_before_stays(tmp_path):
     assert (done.returncode, runs["one"].state()) == (9, "failed")
 
 
+def test_sigterm_in_the_middle_of_a_sync_ends_the_run(tmp_path):
+    text = """
+    import threading
+    sync = os.fdatasync
+    def hit(descriptor):
+        if threading.current_thread() is threading.main_thread():
+            os.fdatasync = sync
+            os.kill(os.getpid(), signal.SIGTERM)
+        return sync(descriptor)
+    runfmt.log({"v": 1})
+    os.fdatasync = hit
+    signal.alarm(20)
+    run.save()
+    """
+    runs, done = train(tmp_path, text)
+    assert done.returncode == -signal.SIGTERM
+    assert (runs["one"].state(), len(runs["one"].history().rows)) == ("killed", 1)
+
+
 def test_warnings_name_the_line_of_the_user(tmp_path):
     _, done = train(tmp_path, "if os.fork() == 0: runfmt.log({'a': 1}); os._exit(0)\nos.wait()")
     assert "train.py:3: RuntimeWarning: log in a forked child" in done.stderr
