@@ -1,7 +1,7 @@
 """``runfmt.Api``: find runs, read them, and change what people may change; as W&B users know it.
 
-:class:`Api` and :class:`ApiRun` stand on a place where runs are, :class:`Folder`. Only
-that knows where the bytes come from and where edits go.
+:class:`Api` and :class:`ApiRun` stand on a :class:`runfmt.elsewhere.Place` where runs are; here,
+that is a :class:`Folder`. Only that knows where the bytes come from and where edits go.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import copy
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from runfmt.documents import copy_named, remove_folder
 from runfmt.editing import add_edits
 from runfmt.edits import ATTRIBUTES, differences, is_attribute
+from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
 from runfmt.layout import FILES, PRIVATE_LOCK
 from runfmt.queries import MISSING, condition, in_order, order_of
@@ -30,7 +33,7 @@ from runfmt.settings import checked_tags, runs_folder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Api", "ApiRun", "File", "Folder"]
+__all__ = ["Api", "ApiRun", "File", "Folder", "belongs"]
 
 EDITABLE = ("name", "notes", "tags", "group", "job_type")
 """What may be assigned to a run besides its config and summary (R094)."""
@@ -38,16 +41,17 @@ OWN_COLUMNS = ("_step", "_timestamp", "_runtime")
 
 
 class Api:
-    """The runs at or below a folder, by default in ``RUNFMT_DIR``, else ``./runs``.
+    """The runs at or below a folder, by default in ``RUNFMT_DIR``, else ``./runs``; or behind a server's URL.
 
     Nothing is kept: each call looks at what is there. ``timeout`` and ``api_key`` are
-    accepted, and mean nothing for a folder.
+    accepted, and mean nothing: `runfmt login` keeps the token of a server.
     """
 
     def __init__(
         self, root: str | os.PathLike[str] | None = None, *, timeout: Any = None, api_key: Any = None
     ) -> None:
-        self._store = Folder(runs_folder() if root is None else root)
+        root = runs_folder() if root is None else root
+        self._store: Place = open_place(root) if isinstance(root, str) and is_url(root) else Folder(root)
 
     def __repr__(self) -> str:
         return f"Api({str(self._store.root)!r})"
@@ -61,13 +65,13 @@ class Api:
         entity, project, run_id = _parts(path, "'id', 'project/id' or 'entity/project/id'", 3)
         if run_id is None:
             raise UsageError("run('') names no run: give 'id', 'project/id' or 'entity/project/id'")
-        found = [run for run in self._store.named(run_id) if _belongs(run, entity, project)]
+        found = [run for run in self._store.named(run_id) if belongs(run, entity, project)]
         if not found:
             raise RunNotFound(
                 f"there is no run {path!r} at or below {self._store.root}: runs() gives those that are there"
             )
         if len(found) > 1:
-            there = ", ".join(f"{'/'.join(_path(run))} ({run.path})" for run in found)
+            there = ", ".join(f"{'/'.join(_path(run))} ({run.where})" for run in found)
             raise UsageError(f"{path!r} may be each of {there}: name the project, or the folder in Api()")
         return ApiRun(self._store, found[0])
 
@@ -91,7 +95,7 @@ class Api:
         key, descending = order_of(order)
         found = []
         for stored in self._store.runs():
-            if not _belongs(stored, entity, project):
+            if not belongs(stored, entity, project):
                 continue
             run = ApiRun(self._store, stored)
             try:
@@ -114,7 +118,7 @@ def _parts(path: str, forms: str, most: int) -> list[str | None]:
     return [None] * (3 - len(parts)) + parts
 
 
-def _belongs(run: StoredRun, entity: str | None, project: str | None) -> bool:
+def belongs(run: StoredRun, entity: str | None, project: str | None) -> bool:
     """Whether a run is of a project; one whose trainer named no entity is of any."""
     known = run.attributes
     return project in (None, known["project"]) and (entity is None or known["entity"] in ("", entity))
@@ -165,11 +169,26 @@ class Folder:
             raise RunNotFound(f"the run {run.id} is gone ({run.path})")
         return StoredRun(run.path)
 
+    @property
+    def is_one(self) -> bool:
+        """Whether the folder is a run."""
+        folders = self._folders()
+        return next(folders, None) == Path(self.root)
+
+    def sizes(self, run: StoredRun) -> Mapping[str, int]:
+        """The files of a run, each with its bytes."""
+        return {path: (run.path / path).stat().st_size for path in run.files}
+
+    def bring(self, run: StoredRun, path: str) -> Path:
+        """A file of a run, where it lies."""
+        return run.path / path
+
     def frame(self, run: StoredRun, keys: Sequence[str] | None) -> pd.DataFrame:
         """The metrics of a run, of the rows that have one of the keys."""
         from runfmt.frames import read_metrics
 
-        return read_metrics(self.again(run).path, keys)
+        now = self.again(run)  # what was fetched goes with it
+        return read_metrics(now.path, keys)
 
     def edit(self, run: StoredRun, changes: Mapping[str, Any]) -> None:
         """Say changes in ``edits.json``."""
@@ -221,7 +240,7 @@ class ApiRun:
     job_type: str
     config: dict[str, Any]
 
-    def __init__(self, store: Folder, stored: StoredRun) -> None:
+    def __init__(self, store: Place, stored: StoredRun) -> None:
         self._store = store
         self._take(stored)
 
@@ -264,8 +283,8 @@ class ApiRun:
 
     @property
     def url(self) -> str:
-        """Where the run lies, as a ``file:`` URL."""
-        return self._stored.path.absolute().as_uri()
+        """Where the run lies, as a URL."""
+        return self._stored.url
 
     @property
     def state(self) -> str:
@@ -391,13 +410,14 @@ class ApiRun:
     def files(self, names: Sequence[str] | None = None, per_page: Any = None) -> list[File]:
         """The files of the run, or those of some names."""
         run = self._store.again(self._stored)
-        paths = set(run.files)
+        sizes = self._store.sizes(run)
         found = []
-        for path in run.files:
+        for path in sorted(sizes):
             plain = path.removeprefix(f"{FILES}/")
-            name = path if plain in paths else plain
+            name = path if plain in sizes else plain
             if names is None or name in names or path in names:
-                found.append(File(name, path, (run.path / path).stat().st_size, run.path / path))
+                bring = partial(self._store.bring, run, path)
+                found.append(File(name, path, sizes[path], f"{run.url}/{quote(path)}", bring))
         return found
 
     def file(self, name: str) -> File:
@@ -464,7 +484,7 @@ class _Summary(dict[str, Any]):
 
 @dataclass(frozen=True)
 class File:
-    """A file of a run: ``size`` is in bytes, ``path`` its path in the run.
+    """A file of a run: ``size`` is in bytes, ``path`` its path in the run, ``url`` says where it lies.
 
     ``name`` is the path too, but for saved files: there it is what comes after ``files/``.
     """
@@ -472,12 +492,8 @@ class File:
     name: str
     path: str
     size: int
-    source: Path
-
-    @property
-    def url(self) -> str:
-        """Where the file lies, as a ``file:`` URL."""
-        return self.source.absolute().as_uri()
+    url: str
+    bring: Callable[[], Path] = field(repr=False, compare=False)
 
     def download(
         self, root: str | os.PathLike[str] = ".", replace: bool = False, exist_ok: bool = False
@@ -490,7 +506,7 @@ class File:
         target = Path(root, self.name)
         if not target.exists() or replace:
             target.parent.mkdir(parents=True, exist_ok=True)
-            copy_named(self.source, target.parent, lambda _: target.name)
+            copy_named(self.bring(), target.parent, lambda _: target.name)
         elif not exist_ok:
             raise UsageError(f"{target} is there already: pass replace=True, or exist_ok=True to keep it")
         return open(target, encoding="utf-8")

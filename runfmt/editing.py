@@ -20,7 +20,7 @@ from runfmt.errors import FormatError
 from runfmt.layout import EDITS, PRIVATE_EDITS_LOCK
 from runfmt.rows import decode_document, encode_document
 
-__all__ = ["add_edits", "lay_edits_together"]
+__all__ = ["add_edits", "author", "lay_edits_together"]
 
 WAIT = 30.0
 """Seconds after which the lock is given up; nobody holds it for longer than a write takes."""
@@ -42,7 +42,7 @@ def add_edits(run: Path, changes: Mapping[str, Any]) -> None:
     def change(there: bytes) -> bytes:
         ours = _read(there, str(run / EDITS))
         if not entries:
-            entries.update(stamped(changes, ours, round(time.time(), 6), _author()))
+            entries.update(stamped(changes, ours, round(time.time(), 6), author()))
         merged = merge_edits(ours, entries)
         return there if are_same(merged, ours) else encode_document(merged)
 
@@ -118,7 +118,8 @@ def _lock(path: Path) -> Any:
         raise TimeoutError(errno.ETIMEDOUT, text, error.lock_file) from None
 
 
-def _author() -> str:
+def author() -> str:
+    """Who edits here."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a name for its user

@@ -6,11 +6,13 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from runfmt.columns import EXACT, Columns, as_array, exact_columns, ordered, plain_columns
+from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
 from runfmt.history import Problem, read_history
 from runfmt.reading import StoredRun, find_runs
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ABOUT", "AnyPath", "local_folder", "read_metrics", "read_runs", "readable_runs", "warn_of_losses"]
 
 AnyPath = str | os.PathLike[str]
+Anywhere = AnyPath | Place | Iterable[AnyPath]
 T = TypeVar("T")
 
 LOSSES = ("R023", "R027", "R030", "R052")
@@ -44,7 +47,8 @@ def read_metrics(
 
     Live, crashed, torn and damaged runs are read as far as they are. A run that cannot be read
     is left out, and one that lacks rows is read, with a warning that names it. Raises
-    ``RunNotFound`` if there is no run at all, ``UsageError`` for a URL.
+    ``RunNotFound`` if there is no run at all. A URL is that of a server, of a project
+    or of a run on it: ``https://host/project/id``.
     """
     if writers not in ("main", "all"):
         raise UsageError(f"writers={writers!r} is unknown: use 'main' or 'all'")
@@ -57,10 +61,11 @@ def read_metrics(
             made[writer] = _pandas().DataFrame(_columns(run, writer, keys))
         return made
 
-    one = _is_run(path)
+    place = _opened(path)
+    one = _is_run(place)
     frames = [
         ((label,) * (not one) + (writer,) * (writers == "all"), frame)
-        for label, of_run in _each(path, frames_of)
+        for label, of_run in _each(place, frames_of)
         for writer, frame in of_run.items()
     ]
     levels = ["run"] * (not one) + ["writer"] * (writers == "all")
@@ -71,7 +76,7 @@ def read_runs(path: AnyPath | Iterable[AnyPath]) -> pd.DataFrame:
     """One row a run: identity, state, times (UTC), ``config.*`` and ``summary.*``, edits laid over.
 
     A run that cannot be read is left out with a warning that names it. Raises ``RunNotFound``
-    if there is no run at all, ``UsageError`` for a URL.
+    if there is no run at all. A URL is that of a server, or of a project on it.
     """
     rows = [row for _, row in _each(path, _run_row)]
     names = [*ABOUT, *sorted({name for row in rows for name in row} - {*ABOUT})]
@@ -95,29 +100,47 @@ def local_folder(path: AnyPath) -> Path:
     return folder
 
 
-def _folders(path: AnyPath | Iterable[AnyPath]) -> Iterator[Path]:
-    for each in [path] if isinstance(path, (str, os.PathLike)) else path:
-        yield local_folder(each)
+def _opened(path: Anywhere) -> Anywhere:
+    """A URL as the place that it names."""
+    return open_place(path) if isinstance(path, str) and is_url(path) else path
 
 
-def _is_run(path: AnyPath | Iterable[AnyPath]) -> bool:
+def _found(path: Anywhere) -> Iterator[tuple[object, str, Callable[[], StoredRun]]]:
+    """What tells each run from the others, where it is, and how it is opened."""
+    path = _opened(path)
+    if isinstance(path, (str, os.PathLike)):
+        for folder in find_runs(local_folder(path)):
+            yield folder.resolve(), str(folder), partial(StoredRun, folder)
+    elif isinstance(path, Iterable):
+        for each in path:
+            yield from _found(each)
+    else:
+        for run in path.runs():
+            yield run.where, run.where, partial(_same, run)
+
+
+def _same(run: StoredRun) -> StoredRun:
+    return run
+
+
+def _is_run(path: Anywhere) -> bool:
     """Whether this is one run, and not a folder or a list of runs."""
-    if not isinstance(path, (str, os.PathLike)):
-        return False
-    folder = local_folder(path)
-    return next(find_runs(folder), None) == folder
+    if isinstance(path, (str, os.PathLike)):
+        folder = local_folder(path)
+        return next(find_runs(folder), None) == folder
+    return not isinstance(path, Iterable) and path.is_one
 
 
-def _each(path: AnyPath | Iterable[AnyPath], read: Callable[[StoredRun], T]) -> list[tuple[str, T]]:
+def _each(path: Anywhere, read: Callable[[StoredRun], T]) -> list[tuple[str, T]]:
     """What a function makes of each run, once, with the run's id; its path, if several have the id."""
-    asked = path if isinstance(path, (str, os.PathLike)) else list(path)
-    folders: dict[Path, Path] = {}
-    for folder in (run for root in _folders(asked) for run in find_runs(root)):
-        folders.setdefault(folder.resolve(), folder)
+    asked = path if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable) else list(path)
+    runs: dict[object, tuple[str, Callable[[], StoredRun]]] = {}
+    for key, where, opened in _found(asked):
+        runs.setdefault(key, (where, opened))
     found: list[tuple[StoredRun, T]] = []
-    for folder in folders.values():
+    for folder, opened in runs.values():
         try:
-            run = StoredRun(folder)
+            run = opened()
             found.append((run, read(run)))
         except (FormatError, OSError) as error:
             warn(f"{folder} was left out: {error}", stacklevel=3)
@@ -126,11 +149,12 @@ def _each(path: AnyPath | Iterable[AnyPath], read: Callable[[StoredRun], T]) -> 
             advice = f"`runfmt recover {folder}` makes it whole"
             warn(f"{folder} is damaged and was read as far as it is there: {advice}", stacklevel=3)
     if not found:
+        there = getattr(asked, "root", asked)
         raise RunNotFound(
-            f"there is no run that can be read at or below {asked}: name a run or a folder of runs"
+            f"there is no run that can be read at or below {there}: name a run or a folder of runs"
         )
     taken = Counter(run.id for run, _ in found)
-    return [(run.id if taken[run.id] == 1 else str(run.path), made) for run, made in found]
+    return [(run.id if taken[run.id] == 1 else run.where, made) for run, made in found]
 
 
 def readable_runs(path: AnyPath | Iterable[AnyPath]) -> list[StoredRun]:
@@ -144,12 +168,12 @@ def _columns(run: StoredRun, writer: str, keys: Sequence[str] | None) -> Columns
     columns = plain_columns(data[: data.rfind(b"\n") + 1], keys)
     if columns is None:
         history = read_history(io.BytesIO(data), name or "", writer)
-        warn_of_losses(run.path, history.problems)
+        warn_of_losses(run.where, history.problems)
         columns = exact_columns(history.rows, keys)
     return columns
 
 
-def warn_of_losses(path: Path, problems: Sequence[Problem]) -> None:
+def warn_of_losses(path: AnyPath, problems: Sequence[Problem]) -> None:
     """Say that a run lacks rows, if one of its problems means that."""
     losses = [problem for problem in problems if problem.rule in LOSSES]
     if losses:
@@ -190,7 +214,7 @@ def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
 
 
 def _run_row(run: StoredRun) -> dict[str, Any]:
-    known = {**run.attributes, "id": run.id, "state": run.state(), "path": str(run.path)}
+    known = {**run.attributes, "id": run.id, "state": run.state(), "path": run.where}
     return {
         **{name: known.get(name) for name in ABOUT},
         **dict(leaves(run.config, "config.")),

@@ -87,6 +87,16 @@ class StoredRun:
         return found if isinstance(found, str) else self.path.absolute().name
 
     @property
+    def where(self) -> str:
+        """Where the run is, for people."""
+        return str(self.path)
+
+    @property
+    def url(self) -> str:
+        """Where the run is, as a URL."""
+        return self.path.absolute().as_uri()
+
+    @property
     def uid(self) -> str | None:
         """The run's identity, None in a damaged run."""
         return None if self.is_damaged else self.document["uid"]

@@ -119,8 +119,8 @@ def test_folder_is_the_one_of_the_environment_or_runs(root, monkeypatch):
 def test_folder_that_is_none_is_said(tmp_path):
     with pytest.raises(RunNotFound, match="no folder"):
         runfmt.Api(tmp_path / "none").runs()
-    with pytest.raises(UsageError, match="runfmt sync"):
-        runfmt.Api("https://example.invalid").run("a")
+    with pytest.raises(UsageError, match="neither a folder nor a server"):
+        runfmt.Api("s3://bucket/runs")
     assert runfmt.Api(tmp_path).runs() == []
 
 

@@ -9,10 +9,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import requests
+import urllib3
 
 from runfmt.errors import CommError, FormatError, UsageError
 from runfmt_sync import bundle, wire
@@ -21,6 +24,9 @@ from runfmt_sync.extents import Piece
 from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.store import Refused
+
+if TYPE_CHECKING:
+    from runfmt_sync.site import Site
 
 __all__ = ["HttpRemote"]
 
@@ -31,6 +37,7 @@ TIMEOUT = (10, 120)
 TRIES = 6
 LONGEST_WAIT = 30.0
 """Seconds between two tries, unless the server asks for more time."""
+CHUNK = 2**20
 AGAIN = {408, 429, 500, 502, 503, 504}
 ADVICE = {
     401: "`runfmt login {url}` keeps a token for it",
@@ -67,7 +74,7 @@ class HttpRemote:
     @property
     def store_id(self) -> str:
         """The id of the store behind the server."""
-        return str(self.about["store"])
+        return str(self._said(self.about, "store"))
 
     def prepare(self) -> None:
         """The server has seen to it."""
@@ -119,27 +126,44 @@ class HttpRemote:
 
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
         """The bytes of a file of a run, from an offset."""
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
         where = f"/v1/runs/{uid}/files/{quote(path)}"
-        response = self.request("GET", where, headers=headers, stream=True, bear=(404, 416))
-        if response.status_code == 416:
-            return io.BytesIO()
-        if response.status_code == 404:
-            raise FileNotFoundError(2, "the remote has no such file", f"{self.url}{where}")
-        response.raw.decode_content = True
-        return cast(BinaryIO, response.raw)
+        return cast(BinaryIO, io.BufferedReader(_Download(self, where, offset), CHUNK))
 
     def ids(self) -> dict[str, str]:
         """The id of each run that is there, by uid."""
         return {row["uid"]: row["attributes"]["id"] for row in self.rows() if "attributes" in row}
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """A row a run, as the server's list has them (H040)."""
+    def rows(self, **asked: str) -> Iterator[dict[str, Any]]:
+        """A row a run, as the server's list has them, of all or of a ``project`` or an ``id`` (H040)."""
         after: str | None = ""
         while after is not None:
-            page = self.json("GET", f"/v1/runs?after={quote(after)}")
-            yield from page["runs"]
-            after = page["next"]
+            page = self.json("GET", f"/v1/runs?{urlencode({**asked, 'after': after})}")
+            yield from self._said(page, "runs")
+            after = self._said(page, "next")
+
+    def files(self, uid: str) -> dict[str, dict[str, Any]]:
+        """The files of a run, each with ``size`` and ``sha256`` (H042)."""
+        return dict(self._said(self.json("GET", f"/v1/runs/{uid}"), "files"))
+
+    def place(self) -> Site:
+        """The runs that a URL means: behind the server's address may stand a project and an id."""
+        from runfmt_sync.site import Site
+
+        parts = urlsplit(self.url)
+        names = [unquote(name) for name in parts.path.split("/") if name]
+        for count in range(len(names) + 1):
+            above = "".join(f"/{quote(name)}" for name in names[:count])
+            server = HttpRemote(f"{parts.scheme}://{parts.netloc}{above}", sleep=self._sleep)
+            if server.is_there():
+                return Site(server, names[count:])
+        raise CommError(f"{self.url}: {ADVICE[404]}")
+
+    def is_there(self) -> bool:
+        """Whether a server of runs answers at this address."""
+        answer = self.request("GET", "/v1", bear=(404, 405))
+        with suppress(ValueError):
+            return isinstance(said := answer.json(), dict) and said.get("runfmt") == 1
+        return False
 
     # Requests
 
@@ -166,7 +190,7 @@ class HttpRemote:
         reason = ""
         for attempt in range(TRIES):
             if attempt:
-                self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
+                self.wait(attempt)
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)
             try:
@@ -182,6 +206,8 @@ class HttpRemote:
             except (requests.RequestException, OSError) as error:
                 reason = f"does not answer: {_innermost(error)}"
                 continue
+            if response.is_redirect:
+                raise CommError(f"{self.url} is elsewhere: use {response.headers['Location']}")
             if response.ok or response.status_code in bear:
                 return response
             reason = f"answers {response.status_code}: {_problem(response)}"
@@ -191,18 +217,95 @@ class HttpRemote:
             self._sleep(_asked_to_wait(response))
         raise CommError(f"{self.url} {reason}; tried {TRIES} times, what was sent is kept: try again later")
 
+    def wait(self, attempt: int) -> None:
+        """Wait before another attempt, so that many do not come back at once."""
+        self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
+
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             if token := token_for(self.url):
-                self._local.session.headers["Authorization"] = f"Bearer {token}"
+                self._local.session.auth = partial(_with_token, token)
         return cast(requests.Session, self._local.session)
+
+    def _said(self, answer: Any, key: str) -> Any:
+        if not isinstance(answer, dict) or key not in answer:
+            raise CommError(f"{self.url} answers what is no answer: {key} is missing")
+        return answer[key]
 
     def _understood(self, decode: Callable[[Any], T], said: Any) -> T:
         try:
             return decode(said)
         except FormatError as error:
             raise CommError(f"{self.url} answers what is no answer: {error}") from None
+
+
+class _Download(io.RawIOBase):
+    """A file of a run at a server; where an answer breaks off, it is asked for again from there."""
+
+    def __init__(self, remote: HttpRemote, where: str, offset: int) -> None:
+        self._remote, self._where, self._at = remote, where, offset
+        self._body: BinaryIO | None = self._open()
+
+    def _open(self) -> BinaryIO:
+        headers = {"Range": f"bytes={self._at}-"} if self._at else {}
+        answer = self._remote.request("GET", self._where, headers=headers, stream=True, bear=(404, 416))
+        if answer.status_code == 404:
+            answer.close()
+            raise FileNotFoundError(2, "the remote has no such file", f"{self._remote.url}{self._where}")
+        if answer.status_code == 416:
+            answer.close()
+            return io.BytesIO()
+        answer.raw.decode_content = True
+        if self._at and answer.status_code == 200:  # a server need not know ranges
+            answer.raw.read(self._at)
+        return cast(BinaryIO, answer.raw)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("only the server knows the end")
+        place = offset + (self._at if whence == io.SEEK_CUR else 0)
+        if place != self._at:
+            self._drop()
+            self._at = place
+        return place
+
+    def readinto(self, buffer: Any) -> int:
+        for attempt in range(TRIES):
+            try:
+                self._body = self._body or self._open()
+                data = self._body.read(len(buffer))
+                break
+            except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+                self._drop()
+                fault = error
+                self._remote.wait(attempt)
+        else:
+            raise CommError(f"{self._remote.url} breaks off again and again: {_innermost(fault)}")
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _drop(self) -> None:
+        if self._body is not None:
+            self._body.close()
+        self._body = None
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+
+def _with_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Say who calls. A header alone would be replaced by what a netrc file says."""
+    request.headers["Authorization"] = f"Bearer {token}"
+    return request
 
 
 def _json(response: requests.Response) -> Any:

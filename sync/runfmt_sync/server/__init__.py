@@ -1,1 +1,3 @@
 """The reference server of ``spec/remote.md``: a directory of runs, behind HTTP."""
+
+__all__: list[str] = []

@@ -1,0 +1,204 @@
+"""Runs behind the URL of a server, read and edited as those of a folder: what ``runfmt.Api(url)`` stands on.
+
+The list of the server says what a run is; only its metrics have to be fetched, and are then
+read by the same reader as any.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from runfmt.api import Folder, belongs
+from runfmt.documents import temporary_folder
+from runfmt.editing import author
+from runfmt.edits import stamped
+from runfmt.errors import FormatError, RunNotFound, UsageError, warn
+from runfmt.layout import CONFIG, EDITS, RUN, id_problem, is_safe, is_stream, writer_of
+from runfmt.reading import StoredRun
+from runfmt.rows import decode_document, encode_document
+
+if TYPE_CHECKING:
+    from runfmt_sync.remotes.http import HttpRemote
+
+__all__ = ["RemoteRun", "Site"]
+
+
+class Site(Folder):
+    """The runs of a server, or those that ``names`` mean: [[entity/]project/]id, or [entity/]project."""
+
+    def __init__(self, remote: HttpRemote, names: list[str]) -> None:
+        super().__init__("/".join([remote.url, *names]))
+        self.remote, self._names = remote, names
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the names are those of one run."""
+        return bool(self._names) and next(self._by_id(), None) is not None
+
+    def named(self, run_id: str) -> Iterator[StoredRun]:
+        """The runs of an id. Raises ``FormatError`` for one that must be refused."""
+        yield from self._opened(self.remote.rows(id=run_id))
+
+    def runs(self) -> Iterator[StoredRun]:
+        """All that are meant; those that cannot be read are warned of, and left out."""
+        if not self._names:
+            yield from self._opened(self.remote.rows())
+        elif self.is_one:
+            yield from self._by_id()
+        else:
+            *entity, project = self._names
+            rows = self.remote.rows(project=project)
+            yield from (
+                run for run in self._opened(rows) if belongs(run, entity[0] if entity else None, None)
+            )
+
+    def _by_id(self) -> Iterator[StoredRun]:
+        entity, project, run_id = ([None, None, *self._names])[-3:]
+        rows = self.remote.rows(id=str(run_id))
+        return (run for run in self._opened(rows) if belongs(run, entity, project))
+
+    def _opened(self, rows: Iterable[dict[str, Any]]) -> Iterator[StoredRun]:
+        for row in rows:
+            if "refused" in row:
+                warn(f"{self.remote.url}/{row['path']} was left out: {row['refused']}", stacklevel=3)
+            else:
+                yield RemoteRun(self.remote, row)
+
+    def again(self, run: StoredRun) -> StoredRun:
+        """The run as it is now. Raises ``RunNotFound`` if it is gone."""
+        for now in self.named(run.id):
+            if now.uid == run.uid:
+                return now
+        raise RunNotFound(f"the run {run.id} is gone ({run.where})")
+
+    def sizes(self, run: StoredRun) -> Mapping[str, int]:
+        """The files of a run, each with its bytes."""
+        return {path: file["size"] for path, file in self.remote.files(str(run.uid)).items()}
+
+    def bring(self, run: StoredRun, path: str) -> Path:
+        """A file of a run, fetched."""
+        return (run.fetch([path]) if isinstance(run, RemoteRun) else run.path) / path
+
+    def edit(self, run: StoredRun, changes: Mapping[str, Any]) -> None:
+        """Say changes, which the server merges with what others say (H050)."""
+        try:
+            with self.remote.read(str(run.uid), EDITS) as file:
+                there = decode_document(file.read())
+        except FileNotFoundError:
+            there = {}
+        entries = stamped(changes, there, round(time.time(), 6), author())
+        self._change(run, "PATCH", "/edits", encode_document(entries))
+
+    def delete(self, run: StoredRun) -> None:
+        """Remove a run for good: no sync brings it to the server again (H052)."""
+        self._change(run, "DELETE")
+
+    def _change(self, run: StoredRun, method: str, where: str = "", body: bytes | None = None) -> None:
+        answer = self.remote.request(method, f"/v1/runs/{run.uid}{where}", body=body, bear=(404, 409))
+        if answer.status_code == 404:
+            raise RunNotFound(f"the run {run.id} is gone ({run.where})")
+        if answer.status_code == 409:
+            raise UsageError(f"run {run.id} is being written ({run.where}): end the training first")
+
+
+class RemoteRun(StoredRun):
+    """A run of a server, as its row says (H040); the metrics are fetched when they are asked for."""
+
+    def __init__(self, remote: HttpRemote, row: Mapping[str, Any]) -> None:
+        self._remote, self._row = remote, row
+        self.document, self._document_problems = _document(row["attributes"]), []
+        if wrong := id_problem(self.id):  # it becomes the name of a folder here
+            raise FormatError("R013", f"id {self.id!r} {wrong}", remote.url)
+
+    @cached_property
+    def path(self) -> Path:  # type: ignore[override]
+        """A private folder that goes with this object, with the documents and metrics of the run."""
+        documents = [path for path in (RUN, CONFIG, EDITS) if path in self.sizes]
+        return self.fetch([*documents, *filter(writer_of, self.sizes)])
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = temporary_folder(self) / self.id
+        folder.mkdir()
+        return folder
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The files of the run, each with its bytes."""
+        return {path: file["size"] for path, file in self._remote.files(str(self.uid)).items()}
+
+    def fetch(self, paths: Iterable[str]) -> Path:
+        """Fetch files that are not here yet; gives the folder."""
+        for target in map(self._folder.joinpath, filter(is_safe, paths)):
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path = target.relative_to(self._folder).as_posix()
+                with self._remote.read(str(self.uid), path) as source, open(target, "xb") as file:
+                    shutil.copyfileobj(source, file)
+        return self._folder
+
+    @property
+    def where(self) -> str:
+        """Where the run is, for people."""
+        project = self.attributes["project"]
+        return "/".join([self._remote.url, *([project] if project else []), self.id])
+
+    url = where
+
+    def state(self, now: float | None = None) -> str:
+        """The state that the server derived."""
+        return str(self._row["state"])
+
+    @cached_property
+    def newest_line(self) -> float:
+        """The time that the server found."""
+        return float(self._row["time"])
+
+    @cached_property
+    def stream_names(self) -> list[str]:
+        """The names of the streams, sorted."""
+        return sorted(filter(is_stream, self.sizes))
+
+    @cached_property
+    def files(self) -> list[str]:
+        """The paths of everything that the server has of the run, sorted."""
+        return sorted(self.sizes)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """``run.json`` with the edits laid over."""
+        return self.document
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """``config.json`` with the edits laid over."""
+        return self._config
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        return _document(self._row["config"])
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The summary with the edits laid over."""
+        return _document(self._row["summary"])
+
+    def events(self, kind: str = "events", writer: str = "main") -> list[dict[str, Any]]:
+        """The good lines of another stream, which is fetched."""
+        self.fetch(name for name in self.stream_names if writer_of(name, kind) == writer)
+        return super().events(kind, writer)
+
+
+def _document(said: Any) -> dict[str, Any]:
+    """A document out of a row, non-finite numbers put back (R035)."""
+    try:
+        return decode_document(orjson.dumps(said))
+    except FormatError as error:
+        raise FormatError(error.rule, f"the server says what is no document: {error.message}") from None
