@@ -96,7 +96,7 @@ def resolve(remote: str | None) -> str:
         return remotes[remote]
     if NAME.fullmatch(remote) and not Path(remote).exists():
         raise UsageError(
-            f"there is no remote {remote}, and no such folder: `runfmt remote add {remote} URL` adds it, "
-            f"--remote ./{remote} makes a folder"
+            f"there is no remote {remote}, and no such folder: `runfmt remote add {remote} URL` adds it; "
+            f"a new folder is written ./{remote}"
         )
     return remote
