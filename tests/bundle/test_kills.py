@@ -1,0 +1,185 @@
+"""Bundling and unbundling killed anywhere: nothing half is seen, and the next call finishes."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import runfmt_sync
+from forging import Gap, statuses
+from runfmt_sync import bundle, signing
+from runmaker import assert_same, assert_true_prefix, make_run, picture, rows, write
+
+DRIVER = """
+import sys
+from pathlib import Path
+from runfmt.reading import find_runs
+from runfmt_sync.remotes import open_remote
+from runfmt_sync.signing import find_secret_key, trusted_keys
+from runfmt_sync.sneakernet import write_bundle
+from runfmt_sync.unbundle import unbundle
+what, root = sys.argv[1], Path(sys.argv[2])
+key = find_secret_key("me")
+print("ready", flush=True)
+if what == "bundle":
+    again = int(sys.argv[3]) if sys.argv[3:] else None
+    options = {"channel": "lab", "max_size": 2**20, "key": key, "again": again}
+    write_bundle([*find_runs(root / "runs")], root / "stick", **options)
+else:
+    unbundle(sorted((root / "stick").glob("*.runfmt")), open_remote(str(root / "far")), trusted_keys())
+"""
+
+
+def points(*modules):
+    """The named points in modules of the tool."""
+    folder = Path(runfmt_sync.__file__).parent
+    text = "".join((folder / f"{module}.py").read_text() for module in modules)
+    return sorted(set(re.findall(r'fault_point\("([^"]+)"\)', text)))
+
+
+BUNDLING = [name for name in points("sneakernet", "push", "inventory") if name != "push.merged"]
+UNBUNDLING = [name for name in points("unbundle", "store") if not re.match(r"delete\.|store\.merged", name)]
+KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "10"))
+
+
+def start(gap, *words, **environment):
+    """A process that has just begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, words[0], gap.root, *words[1:]],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    return process
+
+
+def end(process):
+    process.stdout.close()
+    return process.wait(60)
+
+
+def grow(gap, seed):
+    """Every run goes on, and a new one begins."""
+    for run in gap.source.iterdir():
+        with (run / "metrics.jsonl").open("ab") as stream:
+            stream.write(picture(run, 100 * seed, seed) + rows(100 * seed + 1, 5))
+        write(run / "summary.json", {"seed": seed})
+    run = make_run(gap.source, f"run{seed}", state="running")
+    for number in range(2):
+        data = random.Random(10 * seed + number).randbytes(700_000)
+        (run / "files" / f"heavy{number}.bin").write_bytes(data)
+
+
+def assert_whole(gap):
+    """What lies on the stick under a name to be carried is whole and signed."""
+    for path in gap.files():
+        signing.verify(path, signing.trusted_keys())
+        with path.open("rb") as file:
+            bundle.check(bundle.unpacked(file), bundle.MAX_UNPACKED)
+
+
+def finish(gap):
+    """One more call of each, and everything is there."""
+    gap.bundle(max_size=2**20, key=signing.find_secret_key("me"))
+    assert [*gap.stick.glob(".*")] == []
+    done = gap.unbundle()
+    assert done.is_good, (done.missing, statuses(done), [arrival.problems for arrival in done.arrivals])
+    assert_same(gap.source, gap.far)
+    assert gap.parked() == []
+    assert not any(path.is_file() for path in (gap.far / ".incoming").rglob("*"))
+
+
+@pytest.fixture
+def begun(gap):
+    """One number was brought, another waits to be bundled."""
+    signing.make_key("me")
+    grow(gap, 1)
+    gap.bundle(max_size=2**20, key=signing.find_secret_key("me"))
+    gap.unbundle()
+    grow(gap, 2)
+    return gap
+
+
+def test_points_are_many():
+    assert len([name for name in BUNDLING if name.startswith("bundle.")]) >= 5
+    assert len([name for name in UNBUNDLING if name.startswith("unbundle.")]) >= 3
+
+
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize("hit", [1, 2])
+@pytest.mark.parametrize("point", BUNDLING)
+def test_bundle_killed_at_a_point_is_finished_by_the_next(begun, point, hit, carried):
+    code = end(start(begun, "bundle", RUNFMT_FAULT=f"{point}:{hit}"))
+    assert code == -signal.SIGKILL or (hit > 1 and code == 0), "the point is never reached"
+    assert_whole(begun)
+    if carried:  # what there is may be brought away at any moment
+        begun.unbundle()
+        assert_true_prefix(begun.source, begun.far)
+    grow(begun, 3)
+    finish(begun)
+    assert [path.name[:10] for path in begun.files()] == sorted(path.name[:10] for path in begun.files())
+    assert {path.name[:10] for path in begun.files()} <= {f"lab-00000{n}" for n in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("point", [name for name in BUNDLING if name.startswith("bundle.")])
+def test_bundle_killed_while_it_is_made_again_is_finished_by_the_next(begun, point):
+    begun.bundle(max_size=2**20, key=signing.find_secret_key("me"))
+    for path in begun.stick.glob("lab-000002-*"):
+        path.unlink()
+    assert end(start(begun, "bundle", "2", RUNFMT_FAULT=f"{point}:1")) == -signal.SIGKILL
+    assert_whole(begun)
+    begun.unbundle()
+    grow(begun, 3)
+    begun.bundle(max_size=2**20, key=signing.find_secret_key("me"), again=2)
+    finish(begun)
+
+
+@pytest.mark.parametrize("hit", [1, 2])
+@pytest.mark.parametrize("point", UNBUNDLING)
+def test_unbundle_killed_at_a_point_is_finished_by_the_next(begun, point, hit):
+    begun.bundle(max_size=2**20, key=signing.find_secret_key("me"))
+    waiting = [*begun.stick.glob("lab-000002-1.*")]
+    for path in waiting:  # so that something is parked, and then is not any more
+        path.rename(begun.root / path.name)
+    code = end(start(begun, "unbundle", RUNFMT_FAULT=f"{point}:{hit}"))
+    assert_true_prefix(begun.source, begun.far)
+    for path in waiting:
+        (begun.root / path.name).rename(path)
+    second = end(start(begun, "unbundle", RUNFMT_FAULT=f"{point}:{hit}"))
+    assert -signal.SIGKILL in (code, second) or hit > 1, "the point is never reached"
+    assert_true_prefix(begun.source, begun.far)
+    finish(begun)
+
+
+def test_killed_at_random_is_finished_by_the_next(tmp_path, monkeypatch):
+    draw, killed = random.Random(5), 0
+    for attempt in range(KILLS):
+        root = tmp_path / "attempt"
+        root.mkdir()
+        monkeypatch.setenv("RUNFMT_STATE", str(root / "state"))
+        gap = Gap(root)
+        if not attempt:
+            signing.make_key("me")
+        for seed in range(1, 4):
+            grow(gap, seed)
+            for what in ("bundle", "unbundle"):
+                process = start(gap, what)
+                try:
+                    process.wait(draw.uniform(0, 0.3))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                killed += end(process) == -signal.SIGKILL
+                assert_whole(gap)
+                if gap.far.exists():
+                    assert_true_prefix(gap.source, gap.far)
+        finish(gap)
+        shutil.rmtree(root)
+    print(f"{killed} of {6 * KILLS} calls were killed")
+    assert killed > KILLS
