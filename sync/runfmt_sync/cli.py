@@ -12,7 +12,9 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotF
 
 if TYPE_CHECKING:
     from runfmt_sync.remotes import Remote
+    from runfmt_sync.server.tokens import Tokens
+    from runfmt_sync.watch import Watcher
 
 __all__ = ["main"]
 
@@ -110,6 +114,16 @@ def _nothing_in(paths: tuple[str, ...]) -> str:
     "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="So many runs at once."
 )
 @click.option("--verify", is_flag=True, help="Believe nothing that is known: read every byte of both sides.")
+@click.option(
+    "--watch", is_flag=True, help="Go on and on, and bring what is written, until SIGTERM or Ctrl-C."
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=5,
+    show_default=True,
+    help="Seconds between two looks.",
+)
 @json_option
 def sync(
     paths: tuple[str, ...],
@@ -120,16 +134,32 @@ def sync(
     dry_run: bool,
     jobs: int,
     verify: bool,
+    watch: bool,
+    interval: float,
     as_json: bool,
 ) -> None:
     """Bring what is not there yet. PATHS are runs, folders of runs, or the files of bundles."""
     if any(path.endswith(".runfmt") for path in paths):
         sys.exit(_unbundle(paths, _open(remote), as_json))
-    from runfmt_sync.progress import show_progress, summary_line
+    from runfmt_sync.progress import JsonWatcher, LineWatcher, show_progress, summary_line
     from runfmt_sync.push import Push
     from runfmt_sync.receipts import is_another_store
     from runfmt_sync.selection import select_runs
 
+    if watch:
+        if dry_run or verify:
+            raise UsageError(
+                "--watch goes with neither --dry-run nor --verify: call sync once more for those"
+            )
+        _watch(
+            partial(select_runs, _paths(paths), include=include, exclude=exclude),
+            remote,
+            project,
+            interval=interval,
+            jobs=jobs,
+            watcher=JsonWatcher() if as_json else LineWatcher(),
+        )
+        return
     opened = _open(remote)
     folders = select_runs(
         _paths(paths), include=include, exclude=exclude, project=project, apart=Path(opened.url)
@@ -146,6 +176,37 @@ def sync(
     if push.fault:
         raise push.fault
     sys.exit(any(outcome.status == "failed" for outcome in outcomes))
+
+
+def _watch(
+    select: Callable[..., list[Path]],
+    remote: str | None,
+    project: str | None,
+    *,
+    interval: float,
+    jobs: int,
+    watcher: Watcher,
+) -> None:
+    import signal
+
+    from runfmt_sync.configuration import resolve
+    from runfmt_sync.push import Push
+    from runfmt_sync.remotes import open_remote
+    from runfmt_sync.selection import is_of_project
+    from runfmt_sync.watch import Watch
+
+    url = resolve(remote)
+    select(apart=Path(url))  # a folder that is not there is a mistake now, and bad luck later
+    watch = Watch(
+        lambda: Push(open_remote(url, sleep=watch.pause), jobs=jobs),
+        lambda: select(apart=Path(url)),
+        watcher,
+        interval=interval,
+        is_meant=lambda folder: project is None or is_of_project(folder, project),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watch.stop())
+    watch.run()
 
 
 @main.command("verify")
@@ -228,14 +289,15 @@ def remote_remove(name: str) -> None:
 @paths_argument
 @json_option
 def ls(paths: tuple[str, ...], as_json: bool) -> None:
-    """List runs. PATHS are runs, folders of runs, or names of remotes."""
+    """List runs. PATHS are runs, folders of runs, names of remotes, or URLs of servers."""
+    from runfmt.elsewhere import is_url
     from runfmt_sync.configuration import known_remotes
     from runfmt_sync.listing import list_runs, print_table
     from runfmt_sync.selection import select_runs
 
     remotes, _ = known_remotes()
     places = [path if Path(path).is_dir() else remotes.get(path, path) for path in _paths(paths)]
-    rows = list_runs(select_runs(places))
+    rows = list_runs(select_runs([p for p in places if not is_url(p)]), filter(is_url, places))
     if as_json:
         _print_json(rows)
     elif rows:
@@ -250,21 +312,16 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
 @click.option("--writer", default="main", show_default=True, help="Whose metrics.")
 @json_option
 def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
-    """Say what is in a run."""
-    from runfmt_sync.listing import describe, print_description, print_raw, strict
-    from runfmt_sync.selection import select_runs
+    """Say what is in a run. RUN is its folder, or its URL: https://host/project/id."""
+    from runfmt_sync.listing import describe, one_run, print_description, print_raw, strict
 
-    folders = select_runs([run])
-    if not folders:
-        raise RunNotFound(f"no runs in {run}: name a run's folder")
-    if len(folders) > 1:
-        raise UsageError(f"{run} is not one run but {len(folders)}: `runfmt ls {run}` lists them")
+    found = one_run(run)
     if raw:
-        print_raw(folders[0], writer)
+        print_raw(found, writer)
     elif as_json:
-        _print_json(strict(describe(folders[0], writer)))
+        _print_json(strict(describe(found, writer)))
     else:
-        print_description(describe(folders[0], writer))
+        print_description(describe(found, writer))
 
 
 @main.command()
@@ -475,3 +532,109 @@ def key_list() -> None:
         click.echo(f"{name}\t{public_key_to_text(public).splitlines()[1]}")
     if not keys:
         click.echo("no keys: every bundle is believed", err=True)
+
+
+@main.command("pull")
+@click.argument("remote")
+@click.argument("runs", nargs=-1)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder; else that of your runs.")
+@json_option
+def pull_command(remote: str, runs: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Bring runs from a remote. RUNS are ids, patterns of them, or uids; all without."""
+    from runfmt_sync.progress import show_progress, summary_line
+    from runfmt_sync.pull import chosen, pull
+
+    opened, folder = _open(remote), output or Path(_paths(())[0])
+    with show_progress(quiet=as_json) as progress:
+        outcomes, fault = pull(opened, chosen(opened, runs), folder, progress)
+    if as_json:
+        _print_json({"remote": opened.url, "fault": fault, "runs": outcomes})
+    else:
+        click.echo(summary_line(outcomes, str(folder)) if outcomes else f"no runs at {opened.url}")
+    if fault:
+        raise fault
+    sys.exit(any(outcome.status == "failed" for outcome in outcomes))
+
+
+@main.command("login")
+@click.argument("url")
+def login_command(url: str) -> None:
+    """Keep the token of a server, which is asked for, or read from standard input."""
+    from runfmt_sync.credentials import log_in
+
+    token = click.prompt("token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    log_in(url, token.strip())
+    click.echo(f"logged in to {url}")
+
+
+data_option = click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="The folder of the server's runs."
+)
+
+
+@main.command("serve")
+@data_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8338, show_default=True, help="The port.")
+@click.option("--host-name", multiple=True, help="A name by which others call the server.")
+def serve_command(data: Path, host: str, port: int, host_name: tuple[str, ...]) -> None:
+    """Take runs and give them, over HTTP, until told to stop."""
+    try:
+        from runfmt_sync.server.serve import Server
+    except ImportError:
+        raise MissingLibrary("the server", "'runfmt[server]'") from None
+    server = Server(data, host, port, host_name)
+    click.echo(f"{data} is served at {server.url}")
+    server.run()
+
+
+@main.group()
+def token() -> None:
+    """Say who may ask the server."""
+
+
+def _tokens(data: Path) -> Tokens:
+    from runfmt_sync.server.tokens import Tokens
+    from runfmt_sync.store import Store
+
+    store = Store(data)
+    store.prepare()
+    return Tokens(store)
+
+
+@token.command("add")
+@click.argument("name")
+@data_option
+@click.option("--project", help="Let it see and change only runs of this project.")
+@click.option(
+    "--scope", "scopes", multiple=True, help="What it may: read, append or admin. [default: read and append]"
+)
+def token_add(name: str, data: Path, project: str | None, scopes: tuple[str, ...]) -> None:
+    """Make a token and print it, this once: only a hash of it is kept."""
+    click.echo(_tokens(data).add(name, scopes or ("read", "append"), project))
+
+
+@token.command("list")
+@data_option
+@json_option
+def token_list(data: Path, as_json: bool) -> None:
+    """Say which tokens there are."""
+    known = [{"id": key, **kept} for key, kept in _tokens(data).all().items()]
+    rows = [{key: value for key, value in row.items() if key != "sha256"} for row in known]
+    if as_json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            words = [row["id"], row["name"], ",".join(row["scopes"]), row["project"] or "all projects"]
+            click.echo("\t".join([*words, row["created_at"][:10]]))
+
+
+@token.command("revoke")
+@click.argument("name")
+@data_option
+def token_revoke(name: str, data: Path) -> None:
+    """Forget the tokens of a name, or the one with an id."""
+    count = _tokens(data).revoke(name)
+    if not count:
+        raise UsageError(f"there is no token {name}: `runfmt token list --data {data}` says which there are")
+    click.echo(f"{count} revoked")

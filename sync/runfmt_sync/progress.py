@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from runfmt_sync.push import Outcome, Progress
+from runfmt_sync.watch import Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -92,6 +96,32 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Display(bar)
+
+
+class LineWatcher(Watcher):
+    """One line a change, with the time of the day."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print what was sent of a run, or what is wrong with it."""
+        sent = [f"{outcome.id}: {human(outcome.size)} sent"] if outcome.extents else []
+        for line in (*sent, *(f"{outcome.id}: {problem}" for problem in outcome.problems)):
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        click.echo(f"{time.strftime('%H:%M:%S')} {printable(line)}")
+
+
+class JsonWatcher(Watcher):
+    """One JSON object a change."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print an outcome."""
+        click.echo(json.dumps(asdict(outcome), default=str))
+
+    def say(self, line: str) -> None:
+        """Print a message."""
+        click.echo(json.dumps({"message": line}))
 
 
 def outcome_line(outcome: Outcome) -> list[str]:

@@ -121,7 +121,8 @@ class Push:
         self._receipts = Receipts(remote.store_id)
 
     def run(self, folders: Sequence[Path]) -> list[Outcome]:
-        """Bring these runs; ``fault`` says afterwards whether the remote gave up."""
+        """Bring these runs; ``fault`` says afterwards whether the remote gave up. May be called again."""
+        self.fault = None
         works = [
             _Work(Outcome(path, path.name or path.absolute().name), Inventory(path, "", "", {}))
             for path in folders
@@ -131,10 +132,14 @@ class Push:
             try:
                 for start in range(0, len(works), BATCH):
                     self._bring(works[start : start + BATCH], pool)
-            except BaseException:  # Ctrl-C: what is under way ends at the next extent
-                self._stopped = True
+            except BaseException:  # Ctrl-C
+                self.stop()
                 raise
         return [work.outcome for work in works]
+
+    def stop(self) -> None:
+        """What is under way ends at the next extent; what was sent stays."""
+        self._stopped = True
 
     def _bring(self, batch: list[_Work], pool: ThreadPoolExecutor) -> None:
         if self._believe:

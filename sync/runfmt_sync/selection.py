@@ -10,7 +10,7 @@ from pathlib import Path
 from runfmt.errors import FormatError, UsageError
 from runfmt.reading import StoredRun, find_runs
 
-__all__ = ["select_runs"]
+__all__ = ["is_of_project", "select_runs"]
 
 
 def select_runs(
@@ -40,15 +40,16 @@ def select_runs(
                 found.setdefault(resolved / below, folder)
     remote = None if apart is None else f"{apart.resolve()}{os.sep}"
     kept = [folder for real, folder in found.items() if remote is None or not str(real).startswith(remote)]
-    return [folder for folder in kept if project is None or _project(folder) == project]
+    return [folder for folder in kept if project is None or is_of_project(folder, project)]
 
 
 def _matches(names: Iterable[str], patterns: Sequence[str]) -> bool:
     return any(fnmatch(name, pattern) for name in names for pattern in patterns)
 
 
-def _project(folder: Path) -> str | None:
+def is_of_project(folder: Path, project: str) -> bool:
+    """Whether a run is of a project, its edits laid over; one that must be refused is of none."""
     try:
-        return str(StoredRun(folder).attributes["project"])
+        return bool(StoredRun(folder).attributes["project"] == project)
     except FormatError:
-        return None
+        return False

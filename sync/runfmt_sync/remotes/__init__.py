@@ -7,7 +7,8 @@ is called with the URL and gives a :class:`Remote`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -49,8 +50,8 @@ class Remote(Protocol):
         """The id of each run that is there, by uid."""
 
 
-def open_remote(url: str) -> Remote:
-    """Open the remote behind a URL or a path.
+def open_remote(url: str, *, sleep: Callable[[float], None] = time.sleep) -> Remote:
+    """Open the remote behind a URL or a path; ``sleep`` waits so many seconds before a server is asked again.
 
     Raises ``UsageError`` for a scheme that nobody serves, ``CommError`` if it is not there.
     """
@@ -65,7 +66,7 @@ def open_remote(url: str) -> Remote:
     if scheme in ("http", "https"):
         from runfmt_sync.remotes.http import HttpRemote
 
-        return HttpRemote(url)
+        return HttpRemote(url, sleep=sleep)
     # One letter is a drive, and a name with a slash before the colon is a path.
     if "://" not in url and not (len(scheme) > 1 and _serving(scheme)):
         return DirectoryRemote(rest)
