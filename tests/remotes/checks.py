@@ -1,9 +1,13 @@
 """What the tests of mirrors share: what moved, how a run goes on, and what holds when all is quiet."""
 
 import hashlib
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import runfmt_sync
 from runfmt_sync.receipts import Receipts
 from runmaker import assert_same, contents, read, runs_in, write
 
@@ -19,9 +23,19 @@ sys.exit(any(outcome.problems for outcome in outcomes) or push.fault is not None
 """
 
 
-def start(source, kind):
+def start(source, kind, **environment):
     """A sync in a process of its own."""
-    return subprocess.Popen([sys.executable, "-c", DRIVER, source, kind.url])
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, source, kind.url], env={**os.environ, **environment}
+    )
+
+
+def points(*beginnings):
+    """The named points at which the tool can be killed, whose names begin so."""
+    text = "".join(path.read_text() for path in Path(runfmt_sync.__file__).parent.rglob("*.py"))
+    return sorted(
+        name for name in re.findall(r'fault_point\("([^"]+)"\)', text) if name.startswith(beginnings)
+    )
 
 
 def moved(outcomes):
@@ -31,6 +45,14 @@ def moved(outcomes):
 def append(path, data):
     with path.open("ab") as file:
         file.write(data)
+
+
+def carry_on(run, lines):
+    """Append as a writer does that comes back: an unfinished line is cut."""
+    with (run / "metrics.jsonl").open("r+b") as stream:
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+        stream.seek(0, 2)
+        stream.write(lines)
 
 
 def edit(run, pointer, value, time):

@@ -1,0 +1,121 @@
+"""Killed anywhere, on either side of the wire: what can be seen is true, and the next call finishes."""
+
+import os
+import random
+import signal
+import socket
+import threading
+
+import pytest
+
+from remotes.checks import append, assert_quiet, carry_on, edit, points, start
+from runfmt.reading import find_runs
+from runfmt_sync.push import Push
+from runfmt_sync.remotes.http import HttpRemote
+from runmaker import assert_same, assert_true_prefix, make_run, picture, read, rows, write
+from serving import ServerProcess
+
+KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "100")) // 10
+"""Kills of a server at random moments; the soak takes ten times as many."""
+
+
+class Kept:
+    """A server in a process, that its keeper starts again when a client waits and it is dead."""
+
+    def __init__(self, root):
+        self.root, self.deaths, self._lock = root, 0, threading.Lock()
+        self.server = ServerProcess(root)
+        self.url = self.server.url
+
+    def remote(self):
+        return HttpRemote(self.url, sleep=self.sleep)
+
+    def sleep(self, seconds):
+        with self._lock:
+            try:
+                socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2]))).close()
+            except ConnectionRefusedError:
+                assert self.server.wait() == -signal.SIGKILL
+                self.deaths += 1
+                self.server.start()
+
+    def armed(self, point):
+        """Start it anew, to die at a point."""
+        self.server.stop()
+        self.server.start(RUNFMT_FAULT=point)
+
+
+@pytest.fixture
+def kind(tmp_path):
+    (tmp_path / "disk").mkdir()
+    kept = Kept(tmp_path / "disk" / "remote")
+    with kept.server:
+        yield kept
+
+
+@pytest.fixture
+def begun(source, kind, sync):
+    """Runs of which one was brought, went on, and was edited on both sides, and others are new."""
+    run = make_run(source, "old", state="running")
+    sync()
+    append(run / "metrics.jsonl", picture(run, 21, 1) + rows(22, 9) + b'{"_step":')
+    write(run / "run.json", {**read(run / "run.json"), "state": "finished"})
+    edit(run, "/name", "ours", 1)
+    edit(kind.root / "old", "/notes", "theirs", 1)
+    for number in range(2):
+        make_run(source, f"new{number}")
+    (source / "new0" / "files" / "model.pt").write_bytes(random.Random(1).randbytes(9 * 2**20))
+    (run / "files" / "model.pt").write_bytes(random.Random(2).randbytes(9 * 2**20))
+
+
+def test_points_are_many():
+    assert len(points("push.", "http.", "receipt.", "inventory.")) >= 9
+    assert len(points("store.")) >= 8
+
+
+@pytest.mark.parametrize("point", points("push.", "http.", "receipt.", "inventory."))
+def test_pusher_killed_at_a_point_is_finished_by_the_next(source, kind, sync, begun, point):
+    assert start(source, kind, RUNFMT_FAULT=point).wait(60) == -signal.SIGKILL
+    assert_true_prefix(source, kind.root)
+    sync()
+    assert_quiet(source, kind, sync)
+
+
+@pytest.mark.parametrize("point", points("store."))
+def test_server_killed_at_a_point_is_asked_again_and_the_push_finishes(source, kind, sync, begun, point):
+    kind.armed(point)
+    assert {outcome.status for outcome in sync(jobs=1).values()} == {"synced"}
+    assert kind.deaths == 1, "the point is never reached"
+    assert_quiet(source, kind, sync)
+
+
+def test_server_killed_at_random_under_load_loses_and_doubles_nothing(source, kind, sync):
+    draw, problems = random.Random(11), []
+    for number in range(8):
+        make_run(source, f"r{number}", count=200, state="running")
+    for turn in range(KILLS):
+        for run in source.iterdir():
+            carry_on(run, picture(run, 300, turn) + rows(301, 20))
+            write(run / "summary.json", {"turn": turn})
+        (source / "r0" / "files" / "model.pt").write_bytes(draw.randbytes(4 * 2**20))
+        killer = threading.Timer(draw.uniform(0, 0.5), kind.server.process.kill)
+        pushers = [threading.Thread(target=push_all, args=(source, kind, problems)) for _ in range(2)]
+        for thread in (killer, *pushers):
+            thread.start()
+        for thread in (killer, *pushers):
+            thread.join()
+        assert problems == []
+        kind.sleep(0)
+        sync()
+        assert_same(source, kind.root)
+    assert_quiet(source, kind, sync)
+    print(f"the server was killed {kind.deaths} times")
+    assert kind.deaths > KILLS / 2
+
+
+def push_all(source, kind, problems):
+    push = Push(kind.remote())
+    for outcome in push.run(list(find_runs(source))):
+        problems.extend(outcome.problems)
+    if push.fault:
+        problems.append(str(push.fault))
