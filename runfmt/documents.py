@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
-import secrets
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -76,6 +74,8 @@ def copy_named(
     name with the same size stays as it is; with ``durable`` the contents are fsynced before they
     replace others. Raises ``OSError``; nothing is left behind then.
     """
+    import hashlib  # loads OpenSSL, which `import runfmt` has no time for
+
     temporary, digest, size = temporary_beside(folder / "copy"), hashlib.sha256(), 0
     try:
         with open(source, "rb") as original, open(temporary, "xb") as file:
@@ -134,7 +134,7 @@ def remove_folder(path: Path) -> None:
 
 def temporary_beside(path: Path) -> Path:
     """A private name in the same folder (R005), from which a rename is atomic."""
-    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name[:80]}.{os.urandom(4).hex()}.tmp")
 
 
 def lock(path: Path) -> int | None:

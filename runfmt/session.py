@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import sys
@@ -308,6 +307,8 @@ def _copy_parent(run: Run, asked: Settings) -> None:
 
 def _resume_file(asked: Settings) -> Path:
     """Where ``resume="auto"`` remembers the id: beside the runs, by project, program, task and rank."""
+    import hashlib
+
     task = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     what = orjson.dumps([asked.project, *map(os.path.abspath, sys.argv[:1]), *sys.argv[1:], task, asked.rank])
     return asked.root / f".resume-{hashlib.sha256(what).hexdigest()[:16]}"

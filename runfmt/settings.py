@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -268,12 +267,16 @@ def _at_step(what: str, text: str) -> tuple[str, int]:
 
 def generate_id(length: int = 6) -> str:
     """A new run id: start time (UTC) and random characters, so that folders sort by time."""
+    import secrets  # with what it loads, a tenth of the time that `import runfmt` takes
+
     random = "".join(secrets.choice(_ALPHABET) for _ in range(length))
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{random}"
 
 
 def random_name(number: int) -> str:
     """``adjective-noun-N``; names need not be unique."""
+    import secrets
+
     return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{number}"
 
 
