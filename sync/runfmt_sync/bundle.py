@@ -260,7 +260,7 @@ class _Reader:
         while more := self._some(2 * tarfile.RECORDSIZE - len(rest)):
             rest += more
         if any(rest) or self._some(1):
-            raise FormatError("B003", "something stands behind its end")
+            raise FormatError("B008", "something stands behind its end")
 
     def _read(self, size: int) -> bytes:
         """Exactly so many bytes."""

@@ -166,11 +166,14 @@ class _Desk:
         """The files that wait."""
         return sorted(self._parking.glob(f"*{SUFFIX}"))
 
+    def _has(self, path: Path) -> bool:
+        return path.parent == self._parking
+
     # Receiving
 
     def receive(self, path: Path) -> Arrival:
         """Read a file to its end; nothing is applied yet."""
-        arrival = Arrival(path, path.name)
+        arrival = Arrival(path, re.sub(r"-\d{20}(?=\.)", "", path.name) if self._has(path) else path.name)
         try:
             if self._keys:
                 verify(path, self._keys)
@@ -258,7 +261,7 @@ class _Desk:
 
     def _park(self, arrival: Arrival) -> None:
         """Keep a file that is not to be lost, whole, under a name of its own; its signature first."""
-        if arrival.path.parent == self._parking:
+        if self._has(arrival.path):
             return
         said = arrival.contents.manifest
         made = re.sub(r"\D", "", arrival.version)
@@ -271,7 +274,7 @@ class _Desk:
         fault_point("unbundle.parked")
 
     def _unpark(self, arrival: Arrival) -> None:
-        if arrival.path.parent == self._parking:
+        if self._has(arrival.path):
             arrival.path.unlink()
             arrival.path.with_name(arrival.path.name + ENDING).unlink(missing_ok=True)
 

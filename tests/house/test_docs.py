@@ -135,9 +135,9 @@ def leaves(command: click.Command, name: str) -> dict[str, click.Command]:
 
 @pytest.mark.parametrize(("name", "command"), leaves(main, "runfmt").items())
 def test_command_is_documented_with_its_options(name, command):
-    page = TEXT["sync.md"]
-    section = re.search(rf"^#+ `{name}[ `].*?(?=^#+ )", page + "\n# ", re.MULTILINE | re.DOTALL)
-    assert section, f"docs/sync.md has no heading `{name}`"
+    pages = "\n".join([*TEXT.values(), "# "])
+    section = re.search(rf"^#+ `{name}[ `].*?(?=^#+ )", pages, re.MULTILINE | re.DOTALL)
+    assert section, f"no page has a heading `{name}`"
     for parameter in command.params:
         spelling = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else None
         assert spelling is None or spelling == "--help" or f"`{spelling}" in section[0], spelling
