@@ -34,7 +34,7 @@ from runfmt_sync.push import Outcome, Progress, Push
 from runfmt_sync.signing import ENDING, SecretKey, sign
 from runfmt_sync.store import Refused
 
-__all__ = ["SUFFIX", "Written", "host_channel", "lines", "parse_size", "write_bundle"]
+__all__ = ["SUFFIX", "BundleRemote", "Written", "host_channel", "lines", "parse_size", "write_bundle"]
 
 SUFFIX = ".runfmt"
 SMALLEST = 2**20
@@ -111,7 +111,10 @@ def write_bundle(
     Raises ``CommError`` when the folder takes no more; files that are whole stay, and the next call goes on.
     """
     with Outbox(channel or host_channel()) as outbox:
-        remote = _BundleRemote(folder, outbox, channel is not None, since, again, max_size, key)
+        chained = channel is not None
+        remote = BundleRemote(
+            folder, outbox, is_chained=chained, since=since, again=again, max_size=max_size, key=key
+        )
         try:
             push = Push(remote, progress=progress)
             outcomes = push.run(folders)
@@ -191,7 +194,7 @@ def _frame(write: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
         yield file
 
 
-class _BundleRemote:
+class BundleRemote:
     """A :class:`runfmt_sync.remotes.Remote` that knows by a book what it has, and takes all into volumes."""
 
     store_id = ""
@@ -200,11 +203,12 @@ class _BundleRemote:
         self,
         folder: Path,
         outbox: Outbox,
-        is_chained: bool,
-        since: ReceiptRemote | None,
-        again: int | None,
-        max_size: int,
-        key: SecretKey | None,
+        *,
+        is_chained: bool = False,
+        since: ReceiptRemote | None = None,
+        again: int | None = None,
+        max_size: int = 4 * 2**30,
+        key: SecretKey | None = None,
     ) -> None:
         self.url = str(folder)
         self.paths: list[Path] = []
@@ -444,16 +448,17 @@ class _BundleRemote:
 
 def _true(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """The pieces, but of a run no more after a file that was changed while it was read."""
-    wrong, digest = "", hashlib.sha256()
+    wrong, digest = "", None
     for extent, body in pieces:
         if extent.uid == wrong:
             continue
         if extent.whole is not None:
             data = b"".join(body)
             digest = hashlib.sha256() if extent.offset == 0 else digest
-            digest.update(data)
+            if digest:
+                digest.update(data)
             is_end = extent.offset + extent.length == extent.whole.size
-            if is_end and digest.hexdigest() != extent.whole.tail:
+            if is_end and digest and digest.hexdigest() != extent.whole.tail:
                 wrong = extent.uid
                 continue
             body = (data,)  # noqa: PLW2901

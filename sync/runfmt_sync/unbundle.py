@@ -36,7 +36,8 @@ class Arrival:
     """One file, and what became of it.
 
     ``status``: ``applied``, ``known`` if nothing in it was new, ``parked`` if something is missing
-    before it, or ``refused``; ``problems`` say why. ``runs`` are those that were applied.
+    before it, or ``refused``; ``problems`` say why. ``runs`` are those that were applied, ``refused``
+    those that the remote did not take.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Arrival:
     contents: bundle.Contents = field(default_factory=bundle.Contents)
     status: str = ""
     runs: set[str] = field(default_factory=set)
+    refused: dict[str, Refused] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -225,7 +227,7 @@ class _Desk:
         early = {uid: _waiting(arrival, book, uid) for uid in sorted(due)}
         early = {uid: why for uid, why in early.items() if why}
         barred = {uid for uid in early if "" < arrival.after(uid) <= book.refused.get(uid, "")}
-        refused = self._refused(arrival, due - early.keys())
+        refused = arrival.refused = self._refused(arrival, due - early.keys())
         missing = {uid for uid, error in refused.items() if error.again and self._is_missing(arrival, uid)}
         for uid in due - early.keys() - refused.keys():
             book.runs[uid] = arrival.version

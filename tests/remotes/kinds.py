@@ -18,6 +18,7 @@ from types import ModuleType
 
 import pytest
 
+from carrying import CarriedRemote
 from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
@@ -131,6 +132,13 @@ class Http150(Http):
         self._server.server_close()
 
 
+class Carried(Directory):
+    """A folder that is reached by files only."""
+
+    def remote(self) -> Remote:
+        return CarriedRemote(DirectoryRemote(self.url), self.root.with_name("stick"))
+
+
 def load_example() -> ModuleType:
     """The example as a module of its own: what it keeps in its class is not shared."""
     spec = importlib.util.spec_from_file_location("remote_server", EXAMPLE)
@@ -141,4 +149,4 @@ def load_example() -> ModuleType:
     return module
 
 
-KINDS = {"directory": Directory, "http": Http, "http150": Http150}
+KINDS = {"directory": Directory, "http": Http, "http150": Http150, "bundle": Carried}
