@@ -11,10 +11,11 @@ INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-tools: ## see to the programs that pip does not bring: git, jq, node, venv
+tools: ## see to the programs that pip does not bring: git, jq, minisign, node, venv
 	@missing=; \
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v jq >/dev/null || missing="$$missing jq"; \
+	command -v minisign >/dev/null || missing="$$missing minisign"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
