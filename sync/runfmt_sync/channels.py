@@ -147,7 +147,6 @@ class Outbox:
         """A bundle is whole."""
         if number.number == self.number:
             self.is_open = False
-            self.begun.clear()
             self.chain = self.chain if number.follows is None else number.number
 
     def load(self, number: int) -> Number:
