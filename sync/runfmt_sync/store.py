@@ -372,24 +372,24 @@ class _Barrier:
     def __init__(self) -> None:
         self.files: list[Path] = []
         self.folders: set[Path] = set()
-        self.renames: list[tuple[Path, Path]] = []
+        self.renames: dict[Path, Path] = {}
 
     def wait(self) -> None:
         """Make the files durable, then let those appear that are to be renamed."""
         fault_point("store.before-fsync")
-        written = [*self.files, *(part for part, _ in self.renames)]
+        written = [*self.files, *self.renames]
         if len(written) > MANY:
             _start_writing(written[0])
         for path in written:
             _fsync(path)
         fault_point("store.before-rename")
-        for part, path in self.renames:
+        for part, path in self.renames.items():
             os.replace(part, path)
             self.folders.add(path.parent)
             fault_point("store.renamed")
         for folder in self.folders:
             _fsync_folder(folder)
-        self.files, self.folders, self.renames = [], set(), []
+        self.files, self.folders, self.renames = [], set(), {}
 
 
 class _Application:
@@ -463,6 +463,8 @@ class _Application:
         part = path if in_place else self._part(whole.digest)
         data = b"".join(body)
         _check_digest(extent, data)
+        if part in self._barrier.renames:  # another file with the same bytes, that has to have its name first
+            self._barrier.wait()
         if extent.offset and not part.exists() and _is(path, whole):
             return  # it became whole before
         with _open(part) as file:
@@ -481,7 +483,7 @@ class _Application:
             if extent.path == RUN and read_document(part).get("uid") != self._uid:
                 part.unlink()
                 raise Refused(f"{RUN} is of another run than {self._uid} [R016]")
-            self._barrier.renames.append((part, path))
+            self._barrier.renames[part] = path
             return
         if not in_place:
             os.replace(part, path)

@@ -61,6 +61,16 @@ def test_replaced_and_new_files_move_whole(source, kind, sync):
     assert_quiet(source, kind, sync)
 
 
+@pytest.mark.parametrize("size", [0, 10, 9_000_000])
+def test_files_with_equal_bytes_all_arrive(source, kind, sync, size):
+    run = make_run(source, state="running")
+    sync()
+    for name in ("a", "b", "c"):
+        (run / "files" / name).write_bytes(b"x" * size)
+    assert sync()["first"].status == "synced"
+    assert_quiet(source, kind, sync)
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 5000, b"\xff\xfe\n\n\r\n\0\n", b"x" * 3_000_000], ids=len)
 def test_any_bytes_may_be_a_stream(source, kind, sync, data):
     run = make_run(source)
