@@ -314,8 +314,9 @@ class Server(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
+        with suppress(ConnectionError):  # who hung up asks again
+            self.end_headers()
+            self.wfile.write(data)
 
     def log_message(self, *_):
         """Say nothing of requests."""

@@ -46,7 +46,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
         self.source, self.root, self.backup = (self.folder / name for name in ("runs", "remote", "backup"))
         self.source.mkdir()
         os.environ["RUNFMT_STATE"] = str(self.folder / "state")
