@@ -141,6 +141,11 @@ class StoredRun:
         found = sorted((writer != "main", writer, name) for writer, name in named if writer is not None)
         return {writer: name for _, writer, name in found}
 
+    @property
+    def length(self) -> int:
+        """How many logical rows the main writer has."""
+        return len(self.history().rows)
+
     def history(self, writer: str = "main") -> History:
         """The history of a writer; empty if there is no such stream."""
         if writer not in self._histories:

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
-from runfmt.errors import FormatError, UsageError, explain
+from runfmt.elsewhere import is_url, open_place
+from runfmt.errors import FormatError, RunNotFound, UsageError, explain
 from runfmt.layout import MAIN, METRICS
 from runfmt.reading import StoredRun
 from runfmt.rows import encode_document
 from runfmt_sync.digests import CHUNK
 from runfmt_sync.inventory import committed_size
 from runfmt_sync.progress import printable
+from runfmt_sync.selection import select_runs
 
-__all__ = ["describe", "list_runs", "print_description", "print_raw", "print_table", "strict"]
+__all__ = ["describe", "list_runs", "one_run", "print_description", "print_raw", "print_table", "strict"]
 
 COLORS = {"running": "cyan", "finished": "green", "preempted": "yellow"}
 
 
-def list_runs(folders: list[Path]) -> list[dict[str, Any]]:
+def list_runs(folders: Iterable[Path], urls: Iterable[str] = ()) -> list[dict[str, Any]]:
     """One object a run, the newest last; a run that must be refused says why."""
     rows = [_row(folder) for folder in folders]
+    rows += [_about(run) for url in urls for run in open_place(url).runs()]
     return sorted(rows, key=lambda row: (row["time"], row["id"]))
 
 
 def _row(folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"id": folder.absolute().name, "path": str(folder), "time": 0.0}
     try:
-        run = StoredRun(folder)
-        history = run.history()
+        return _about(StoredRun(folder))
     except (FormatError, OSError) as error:
         return {
             **row,
@@ -44,9 +46,23 @@ def _row(folder: Path) -> dict[str, Any]:
             "steps": None,
             "problem": explain(error),
         }
+
+
+def _about(run: StoredRun) -> dict[str, Any]:
     about = run.attributes
-    row |= {"id": run.id, "uid": run.uid, "name": about["name"], "project": about["project"]}
-    return {**row, "state": run.state(), "steps": len(history.rows), "time": run.newest_line}
+    row = {"id": run.id, "path": run.where, "time": run.newest_line, "uid": run.uid}
+    row |= {"name": about["name"], "project": about["project"]}
+    return {**row, "state": run.state(), "steps": run.length}
+
+
+def one_run(where: str) -> StoredRun:
+    """The run that a folder or a URL names. Raises ``RunNotFound``, ``UsageError`` for several."""
+    found = [*open_place(where).runs()] if is_url(where) else select_runs([where])
+    if not found:
+        raise RunNotFound(f"no runs in {where}: name a run")
+    if len(found) > 1:
+        raise UsageError(f"{where} is not one run but {len(found)}: `runfmt ls {where}` lists them")
+    return found[0] if isinstance(found[0], StoredRun) else StoredRun(found[0])
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
@@ -81,14 +97,13 @@ def _age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def describe(folder: Path, writer: str) -> dict[str, Any]:
+def describe(run: StoredRun, writer: str) -> dict[str, Any]:
     """All of a run but its rows."""
-    run = StoredRun(folder)
     _stream_of(run, writer)
     return {
         **run.attributes,
         "id": run.id,
-        "path": str(folder),
+        "path": run.where,
         "state": run.state(),
         "config": run.config,
         "summary": run.summary,
@@ -124,10 +139,10 @@ def _description(about: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {value}"
 
 
-def print_raw(folder: Path, writer: str) -> None:
+def print_raw(run: StoredRun, writer: str) -> None:
     """Print the committed prefix of a metrics stream (R020)."""
     output = sys.stdout.buffer
-    with open(folder / _stream_of(StoredRun(folder), writer), "rb") as stream:
+    with open(run.path / _stream_of(run, writer), "rb") as stream:
         left = committed_size(stream)
         stream.seek(0)
         while left and (chunk := stream.read(min(left, CHUNK))):

@@ -50,8 +50,8 @@ class Site(Folder):
         """All that are meant; those that cannot be read are warned of, and left out."""
         if not self._names:
             yield from self._opened(self.remote.rows())
-        elif self.is_one:
-            yield from self._by_id()
+        elif found := [*self._by_id()]:
+            yield from found
         else:
             *entity, project = self._names
             rows = self.remote.rows(project=project)
@@ -155,6 +155,11 @@ class RemoteRun(StoredRun):
     def state(self, now: float | None = None) -> str:
         """The state that the server derived."""
         return str(self._row["state"])
+
+    @property
+    def length(self) -> int:
+        """How many rows the server found."""
+        return int(self._row["rows"])
 
     @cached_property
     def newest_line(self) -> float:

@@ -19,7 +19,7 @@ import urllib3
 
 from runfmt.errors import CommError, FormatError, UsageError
 from runfmt_sync import bundle, wire
-from runfmt_sync.credentials import token_for
+from runfmt_sync.credentials import is_loopback, token_for
 from runfmt_sync.extents import Piece
 from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have
@@ -50,17 +50,19 @@ ADVICE = {
 class HttpRemote:
     """A :class:`runfmt_sync.remotes.Remote` behind a URL; after a fault a request is sent again.
 
-    ``sleep`` waits so many seconds before that.
+    ``sleep`` waits so many seconds before that. Without a ``token`` the one that is kept is used.
     """
 
-    def __init__(self, url: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, url: str, *, token: str | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         parts = urlsplit(url)
         if parts.username or parts.password:
             raise UsageError(
                 f"{url}: a user in the address would be seen by all; `runfmt login` keeps a token instead"
             )
         self.url = url.rstrip("/")
-        self._sleep = sleep
+        self._sleep, self._token = sleep, token
         self._local = threading.local()
         self._about: dict[str, Any] = {}
 
@@ -224,7 +226,8 @@ class HttpRemote:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
-            if token := token_for(self.url):
+            if token := self._token or token_for(self.url):
+                _check_secrecy(self.url)
                 self._local.session.auth = partial(_with_token, token)
         return cast(requests.Session, self._local.session)
 
@@ -300,6 +303,16 @@ class _Download(io.RawIOBase):
     def close(self) -> None:
         self._drop()
         super().close()
+
+
+def _check_secrecy(url: str) -> None:
+    """A token goes over no network where others can read it."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise UsageError(
+            f"{url} would carry the token where others can read it: use https://, or a tunnel "
+            f"(`ssh -L 8338:127.0.0.1:8338 {parts.hostname}`, then http://127.0.0.1:8338)"
+        )
 
 
 def _with_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from runfmt.layout import is_stream, phase
 from runfmt_sync.inventory import committed_size
@@ -70,9 +71,23 @@ def _answer(file: BinaryIO, path: str, asked: Mapping[str, str]) -> Response:
     status = 200
     if end - first < size:
         headers["Content-Range"], status = f"bytes {first}-{end - 1}/{size}", 206
-    return StreamingResponse(
-        _bytes(file, first, end), status, headers=headers, media_type="application/octet-stream"
-    )
+    return _FileResponse(file, first, end, status, headers)
+
+
+class _FileResponse(StreamingResponse):
+    """Some bytes of a file, which is closed whatever becomes of the answer."""
+
+    def __init__(self, file: BinaryIO, first: int, end: int, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            _bytes(file, first, end), status, headers=headers, media_type="application/octet-stream"
+        )
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
 
 
 def _tag(file: BinaryIO, path: str) -> str:
@@ -86,8 +101,7 @@ def _tag(file: BinaryIO, path: str) -> str:
 
 
 def _bytes(file: BinaryIO, first: int, end: int) -> Iterator[bytes]:
-    with file:
-        file.seek(first)
-        while first < end and (chunk := file.read(min(CHUNK, end - first))):
-            first += len(chunk)
-            yield chunk
+    file.seek(first)
+    while first < end and (chunk := file.read(min(CHUNK, end - first))):
+        first += len(chunk)
+        yield chunk

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 
 from runfmt.errors import CommError, UsageError, explain
+from runfmt_sync.credentials import is_loopback
 from runfmt_sync.server.app import make_app
 from runfmt_sync.server.guard import LOOPBACK
 from runfmt_sync.server.service import Service
@@ -75,10 +74,3 @@ def _listen(host: str, port: int) -> socket.socket:
         raise CommError(
             f"{host} port {port} is not to be had: {explain(error)}; take another --port"
         ) from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"

@@ -1,0 +1,211 @@
+"""Brings runs from a remote: the same extents in the other direction, applied by the same rule (``store``).
+
+What is here already is not asked for again; what a pull that was killed has left is gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from runfmt.errors import CommError, RunNotFound, explain
+from runfmt.layout import EDITS, is_stream
+from runfmt_sync.digests import Changed, KnownDigests, Proof, Signature
+from runfmt_sync.extents import Piece, Span, cut
+from runfmt_sync.faults import fault_point
+from runfmt_sync.inventory import Entry, Inventory
+from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
+from runfmt_sync.push import Outcome, Progress
+from runfmt_sync.remotes import Remote
+from runfmt_sync.store import Store
+
+__all__ = ["chosen", "pull"]
+
+TOGETHER = 64
+"""Runs that are asked about and made durable at once."""
+TRIES = 4
+MORE_HERE = (
+    "rows are here that are not at the remote: `runfmt sync` to {remote} brings them there, or says that "
+    "the two have diverged"
+)
+NOWHERE = Signature(0, 0, 0)
+"""Of what lies elsewhere nothing is known but what it holds."""
+
+
+@dataclass
+class _Work:
+    """A run on its way here; ``theirs`` is what the remote has, None if it is here already."""
+
+    outcome: Outcome
+    theirs: Inventory | None = None
+    here: Have = field(default_factory=Have)
+    plan: Plan = field(default_factory=Plan)
+    is_done: bool = False
+    reason: str = "changed again and again while it was pulled: pull again"
+
+    @property
+    def uid(self) -> str:
+        return self.outcome.uid
+
+
+def chosen(remote: Remote, names: Sequence[str]) -> dict[str, str]:
+    """The ids of the remote's runs, by uid, that names mean: ids, patterns of them, uids; all without names.
+
+    Raises ``RunNotFound`` for a name of which there is none.
+    """
+    ids = remote.ids()
+    if not names:
+        return ids
+    found: dict[str, str] = {}
+    for name in names:
+        fitting = {uid: run_id for uid, run_id in ids.items() if uid == name or fnmatch(run_id, name)}
+        if not fitting:
+            raise RunNotFound(f"there is no run {name} at {remote.url}: `runfmt ls {remote.url}` lists them")
+        found |= fitting
+    return found
+
+
+def pull(
+    remote: Remote, runs: dict[str, str], root: Path, progress: Progress | None = None
+) -> tuple[list[Outcome], CommError | None]:
+    """Bring runs, given by uid and id, to a folder; gives what became of each, and why the remote gave up."""
+    store = Store(root)
+    store.prepare()
+    puller = _Pull(remote, store, progress or Progress())
+    works = [_Work(Outcome(root / run_id, run_id, uid)) for uid, run_id in runs.items()]
+    works.sort(key=lambda work: work.uid[-2:])  # in the order in which a store locks them
+    fault = None
+    for start in range(0, len(works), TOGETHER):
+        try:
+            puller.bring(works[start : start + TOGETHER])
+        except CommError as error:
+            fault = error
+            break
+    return [work.outcome for work in works], fault
+
+
+class _Pull:
+    def __init__(self, remote: Remote, store: Store, progress: Progress) -> None:
+        self._remote, self._store, self._progress = remote, store, progress
+        self._digests = KnownDigests(store.private / "digests.jsonl")
+
+    def bring(self, works: list[_Work]) -> None:
+        for _ in range(TRIES):
+            works = [work for work in works if not work.is_done]
+            if not works:
+                return
+            self._ask(works)
+            for work in works:
+                self._make_plan(work)
+            self._fetch([work for work in works if not work.is_done])
+        for work in works:
+            if not work.is_done:
+                self._done(work, "failed", work.reason)
+
+    def _ask(self, works: list[_Work]) -> None:
+        """What the remote has, and what is here of that."""
+        theirs = self._remote.have([Ask(work.uid, "", {}) for work in works])
+        for work in works:
+            work.theirs = _inventory(work, theirs.get(work.uid))
+        here = self._store.have([Ask.about(work.theirs) for work in works if work.theirs], self._digests)
+        for work in works:
+            work.here = here.get(work.uid, Have()) if work.theirs else Have()
+            if work.theirs and work.uid not in here:
+                self._finish(work, work.theirs)
+        self._prefixes = self._prefixes_of([work for work in works if not work.is_done])
+
+    def _prefixes_of(self, works: list[_Work]) -> dict[str, dict[str, Proof]]:
+        """The remote's streams, proved as far as ours reach."""
+        lengths = {
+            work.uid: {path: held.length for path, held in work.here.entries.items()} for work in works
+        }
+        longer = [
+            Ask(work.uid, "", {path: length for path, length in lengths[work.uid].items() if is_stream(path)})
+            for work in works
+            if work.here.entries
+        ]
+        found = self._remote.have(longer) if longer else {}
+        return {uid: {path: held.proof for path, held in have.entries.items()} for uid, have in found.items()}
+
+    def _make_plan(self, work: _Work) -> None:
+        if work.is_done:
+            return
+        if work.theirs is None:
+            self._done(work, "failed", "is not whole at the remote, or was deleted there")
+            return
+        if work.here.deleted:
+            work.outcome.notes.append(f"was deleted here ({work.here.deleted}): it is not brought again")
+            self._done(work, "deleted")
+            return
+        prefixes = {path: entry.proof for path, entry in work.theirs.entries.items()}
+        prefixes |= self._prefixes.get(work.uid, {})
+        work.plan = make_plan(work.theirs, work.here, prefixes)
+        if work.plan.problems:
+            self._done(work, "failed", MORE_HERE.format(remote=self._remote.url))
+        elif not work.plan.spans:
+            self._finish(work, work.theirs)
+        self._progress.planned(work.plan.size)
+
+    def _fetch(self, works: list[_Work]) -> None:
+        refused = self._store.apply(piece for work in works for piece in self._pieces(work))
+        fault_point("pull.applied")
+        here = self._store.have([Ask.about(work.theirs) for work in works if work.theirs], self._digests)
+        for work in works:
+            error = refused.get(work.uid)
+            if error is not None and not error.again:
+                self._done(work, "failed", explain(error))
+            elif work.theirs and is_confirmed(work.theirs, _as_merged(here.get(work.uid), work.theirs)):
+                self._finish(work, work.theirs)
+            elif error is not None:
+                work.reason = str(error)
+
+    def _pieces(self, work: _Work) -> Iterator[Piece]:
+        """The pieces of a run; they end early, before ``run.json``, if the remote's files change."""
+        try:
+            for span in work.plan.spans:
+                with self._remote.read(work.uid, span.path, span.offset) as file:
+                    for extent, body in _checked(cut(work.uid, span, file), span):
+                        fault_point("pull.extent")
+                        yield extent, body
+                        work.outcome.extents += 1
+                        work.outcome.size += extent.length
+                        self._progress.moved(extent.length)
+        except (Changed, FileNotFoundError):
+            return
+
+    def _finish(self, work: _Work, theirs: Inventory) -> None:
+        work.outcome.folder = self._store.seen(work.uid) or work.outcome.folder
+        work.outcome.files, work.outcome.proved = len(theirs.entries), theirs.size
+        self._done(work, "synced" if work.outcome.extents else "unchanged")
+
+    def _done(self, work: _Work, status: str, *problems: str) -> None:
+        work.outcome.status, work.is_done = status, True
+        work.outcome.problems += problems
+        self._progress.done(work.outcome)
+
+
+def _inventory(work: _Work, have: Have | None) -> Inventory | None:
+    """What a remote has of a run as if it lay here; None if there is no whole run."""
+    if have is None or have.refused or have.deleted or not have.entries:
+        return None
+    entries = {path: Entry(path, held.length, held.proof, NOWHERE) for path, held in have.entries.items()}
+    return Inventory(work.outcome.folder, work.uid, work.outcome.id, entries)
+
+
+def _checked(pieces: Iterable[Piece], span: Span) -> Iterator[Piece]:
+    """The pieces, of which a whole file must be the one that the remote told of."""
+    for extent, body in pieces:
+        whole = extent.whole
+        if whole is not None and extent.length == whole.size and extent.sha256 != whole.tail:
+            raise Changed(span.path)
+        yield extent, body
+
+
+def _as_merged(here: Have | None, theirs: Inventory) -> Have | None:
+    """What is here, edits taken as theirs: both sides' were merged, and may be more (R096)."""
+    if here is None or EDITS not in here.entries or EDITS not in theirs.entries:
+        return here
+    entry = theirs.entries[EDITS]
+    return Have({**here.entries, EDITS: type(here.entries[EDITS])(entry.length, entry.proof)})
