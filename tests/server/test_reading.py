@@ -8,6 +8,8 @@ import threading
 
 import pandas as pd
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 import runfmt
 from asking import Client
@@ -16,6 +18,8 @@ from runfmt_sync.pull import chosen, pull
 from runfmt_sync.remotes import open_remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
+from runfmt_sync.server import serve
+from runfmt_sync.server.app import make_app
 from runmaker import assert_same, contents, make_run, picture, read, rows, runs_in, settle, write
 from serving import serving
 
@@ -177,16 +181,17 @@ def test_api_does_not_delete_a_run_that_is_written(data, server):
     assert runfmt.Api(server.url).run("first").state == "running"
 
 
-def test_server_below_a_path_is_found(some, server):
+def test_server_below_a_path_is_found(some, monkeypatch):
     """As behind a reverse proxy that gives each service a folder."""
-    from starlette.applications import Starlette
-    from starlette.routing import Mount
 
-    inner = server._server.config.app
-    server._server.config.loaded_app = Starlette(routes=[Mount("/tools/runs", inner)])
-    assert set(runfmt.read_runs(f"{server.url}/tools/runs/p")["id"]) == {"a", "b"}
-    with pytest.raises(CommError, match="nothing there speaks runfmt"):
-        runfmt.read_runs(f"{server.url}/elsewhere")
+    def below(*arguments, **options):
+        return Starlette(routes=[Mount("/tools/runs", make_app(*arguments, **options))])
+
+    monkeypatch.setattr(serve, "make_app", below)
+    with serving(some) as server:
+        assert set(runfmt.read_runs(f"{server.url}/tools/runs/p")["id"]) == {"a", "b"}
+        with pytest.raises(CommError, match="nothing there speaks runfmt"):
+            runfmt.read_runs(f"{server.url}/elsewhere")
 
 
 def test_scheme_that_nobody_reads_is_said():
@@ -351,6 +356,7 @@ class Breaking:
                 sent += len(chunk)
                 if sent > self.after and self.left:
                     self.left -= 1
+                    connection.shutdown(socket.SHUT_RDWR)
                     return
                 connection.sendall(chunk)
 
