@@ -56,16 +56,8 @@ test: tools lint type .stamps/wheel ## everything that CI runs
 	@mkdir -p .stamps/empty
 	cd .stamps/empty && ../../$(BIN)/pytest -c ../../pyproject.toml --rootdir ../.. -q -n auto ../../tests
 
-define TABLE
-import runfmt
-print(runfmt.read_metrics("demo/remote", keys=["epoch", "train_loss", "test_loss", "accuracy"]).to_string())
-endef
-export TABLE
-
-demo: $(INSTALLED) ## train on Fashion-MNIST, sync to a folder, read the metrics back from there
-	RUNFMT_DIR=demo/runs $(BIN)/python examples/fashion_mnist.py --data demo/data
-	$(BIN)/runfmt sync demo/runs --remote demo/remote
-	$(BIN)/python -c "$$TABLE"
+demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that all arrived, read it back
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo
 
 KILLS ?= 200
 soak: $(INSTALLED) ## kill trainings KILLS times (200) at random moments, and look whether anything is missing
