@@ -50,7 +50,8 @@ class Machine(RuleBasedStateMachine):
         self.source, self.root, self.backup = (self.folder / name for name in ("runs", "remote", "backup"))
         self.source.mkdir()
         os.environ["RUNFMT_STATE"] = str(self.folder / "state")
-        self.clock, self.steps = 1, Counter()
+        self.clock = 1
+        self.edited, self.edited_there = {}, {}  # when; what is only there goes with a restored backup
         self.service = None
         self.restart()
 
@@ -106,9 +107,10 @@ class Machine(RuleBasedStateMachine):
     @rule(which=numbers, is_here=st.booleans(), key=st.sampled_from(["/name", "/notes"]))
     def change_by_hand(self, which, is_here, key):
         run = self.pick(which)
-        run = run if is_here else runs_in(self.root).get(read(run / "run.json")["uid"])
-        if run:
-            edit(run, key, f"value {self.tick()}", self.clock)
+        place = run if is_here else runs_in(self.root).get(read(run / "run.json")["uid"])
+        if place:
+            edit(place, key, f"value {self.tick()}", self.clock)
+            (self.edited if is_here else self.edited_there)[run, key] = self.clock
 
     # What happens to the two sides
 
@@ -135,6 +137,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.backup.exists())
     @rule(restarts=st.booleans())
     def restore(self, restarts):
+        self.edited_there.clear()
         for path in self.root.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(self.backup, self.root, dirs_exist_ok=True)
@@ -145,10 +148,15 @@ class Machine(RuleBasedStateMachine):
     def sync(self, due, other):
         self.network.due = list(due)
         self.network.meanwhile = partial(self.cross, other)
-        self.push()
+        outcomes, _ = self.push()
         self.network.due = []
+        theirs = runs_in(self.root)
+        for outcome in outcomes.values():
+            if outcome.status in ("synced", "unchanged"):
+                assert contents(outcome.folder) == contents(theirs[outcome.uid])
 
     def cross(self, due):
+        self.change_by_hand(0, False, "/name")
         rest, self.network.due = self.network.due, [fault for fault in due if fault != "crossed"]
         self.push()
         self.network.due = rest
@@ -165,6 +173,9 @@ class Machine(RuleBasedStateMachine):
         assert [outcome.problems for outcome in outcomes.values()] == [[]] * len(self.runs())
         assert_same(self.source, self.root)
         assert_receipts_true(self.source, self)
+        self.edited |= self.edited_there
+        for (run, key), when in self.edited.items():
+            assert read(run / "edits.json")[key]["time"] >= when
         outcomes, fault = self.push()
         assert moved(outcomes) == (0, 0)
 
