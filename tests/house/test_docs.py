@@ -2,7 +2,9 @@
 
 A page is read from top to bottom, in one folder that was empty: a ``python`` block is run, ``python NAME``
 and ``bash NAME`` become files, ``console`` is run line by line and its output compared (``...`` stands
-for anything; no output: none is compared). ``sh`` is for a checkout, ``text`` and ``json`` are to look at.
+for anything; no output: none is compared). What ends in ``&`` runs on until the page ends, and has begun when
+it has printed a line; the port 8338 stands for any that is free. ``sh`` is for a checkout, ``text`` and
+``json`` are to look at.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -25,6 +28,7 @@ PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
 TEXT = {path.name: path.read_text() for path in PAGES}
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PORT = "8338"
 LIMIT = 300
 """Seconds that one command may take."""
 
@@ -58,6 +62,9 @@ class Folder:
         }
         here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = kept | {"HOME": str(path / "home"), "PATH": here, "COLUMNS": "100"}
+        self.started: list[subprocess.Popen[str]] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = str(free.getsockname()[1])
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -72,7 +79,30 @@ class Folder:
             timeout=LIMIT,
         )
 
+    def start(self, command: str) -> str:
+        """Start what runs on; gives its first line."""
+        self.started.append(
+            subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.path,
+                env=self.environment,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+            )
+        )
+        return self.started[-1].stdout.readline()
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.started:
+            process.terminate()
+            process.communicate(timeout=LIMIT)
+
     def play(self, kind: str, name: str, text: str) -> None:
+        text = text.replace(PORT, self.port)
         if name:
             (self.path / name).write_text(text)
         elif kind == "python":
@@ -80,6 +110,9 @@ class Folder:
             assert done.returncode == 0, f"{text}\n{done.stdout}"
         elif kind == "console":
             for command, expected in commands(text):
+                if command.endswith("&"):
+                    assert matches(expected, self.start(command[:-1])), command
+                    continue
                 code = re.search(r"# exits with (\d)$", command)
                 done = self.run("bash", "-c", command)
                 assert done.returncode == int(code[1] if code else 0), f"{command}\n{done.stdout}"
@@ -88,9 +121,9 @@ class Folder:
 
 @pytest.mark.parametrize("page", TEXT)
 def test_page_works_as_printed(page, tmp_path):
-    folder = Folder(tmp_path)
-    for block in blocks(page, "python", "bash", "console"):
-        folder.play(*block)
+    with Folder(tmp_path) as folder:
+        for block in blocks(page, "python", "bash", "console"):
+            folder.play(*block)
 
 
 def test_every_block_is_of_a_kind_that_is_tested():
