@@ -158,8 +158,7 @@ class _Volume:
 
     def finish(self, *, last: bool, key: SecretKey | None) -> None:
         """Write the end, make the file durable, and put its signature beside the place where it will be."""
-        after = {uid: version for uid, version in self.runs.items() if version}
-        with _frame(lambda file: self._writer.end(file, last=last, after=after)) as frame:
+        with _frame(lambda file: self._writer.end(file, last=last, after=self.runs)) as frame:
             self._append(frame)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -220,6 +219,7 @@ class BundleRemote:
         self._last: dict[str, str] = {}
         self._arrived: dict[str, dict[str, int | Proof]] = {}
         self._done: dict[str, dict[str, Held]] = {}
+        self._same: set[str] = set()
 
     # Which bundle it is
 
@@ -290,6 +290,8 @@ class BundleRemote:
         there: dict[str, int | Proof] = {path: held.proof for path, held in base.entries.items()}
         there |= arrived
         if all(there.get(path) in (proof, proof.size) for path, proof in ask.proofs.items()):
+            if not arrived and self._again is not None:
+                self._same.add(ask.uid)
             if arrived:
                 self._done[ask.uid] = {path: Held(proof.size, proof) for path, proof in ask.proofs.items()}
             return None
@@ -381,6 +383,10 @@ class BundleRemote:
     def close(self) -> None:
         """Finish the last volume; nothing is written if there is nothing to write."""
         with self._lock, self._faults():
+            same = {uid: self._number.runs[uid].version for uid in self._same - self._last.keys()}
+            if same:  # they are now as they were before: those that wait for this number need to know
+                self._volume = self._volume or self._open()
+                self._volume.runs |= same
             is_begun = self._goes_on or self.paths
             if self._volume and not self._volume.runs and not is_begun:
                 self.abandon()
@@ -408,7 +414,8 @@ class BundleRemote:
 
     def _be_unsure(self, volume: _Volume) -> None:
         """Before a volume is seen: keep how to make it again, forget what it may change there."""
-        self._number.runs = {**{uid: self._bases[uid] for uid in volume.runs}, **self._number.runs}
+        bases = {uid: self._bases[uid] for uid in volume.runs.keys() & self._bases.keys()}
+        self._number.runs = {**bases, **self._number.runs}
         self._outbox.save(self._number)
         if self._again is None:
             self._outbox.begin(self.number, self._count - 1)

@@ -16,6 +16,7 @@ from typing import Any
 
 from runfmt.documents import copy_named, sync_directory
 from runfmt.errors import CommError, Error, FormatError, explain
+from runfmt.layout import is_uid
 from runfmt_sync import bundle
 from runfmt_sync.channels import Inbound, channel_problem
 from runfmt_sync.extents import Extent
@@ -52,6 +53,11 @@ class Arrival:
     def channel(self) -> str:
         """Its channel."""
         return str(self.contents.manifest["channel"])
+
+    @property
+    def uids(self) -> set[str]:
+        """The runs that it is about; of one that is as it was before, nothing need be in it."""
+        return self.contents.uids | {*self.contents.end.get("after", {})}
 
     @property
     def version(self) -> str:
@@ -113,7 +119,7 @@ def unbundle(paths: Sequence[Path], remote: Remote, keys: Mapping[str, PublicKey
     """
     with _Desk(remote, keys) as desk:
         arrivals = [desk.receive(path) for path in dict.fromkeys([*desk.parked(), *paths])]
-        waiting = sorted(filter(lambda a: not a.status, arrivals), key=lambda a: (a.channel, a.version))
+        waiting = sorted(_once(arrivals), key=lambda arrival: (arrival.channel, arrival.version))
         while waiting:
             before = len(waiting)
             for arrival in waiting:
@@ -122,6 +128,20 @@ def unbundle(paths: Sequence[Path], remote: Remote, keys: Mapping[str, PublicKey
             if len(waiting) == before:
                 break
         return Unbundled(arrivals, {name: [*book.missing()] for name, book in sorted(desk.books.items())})
+
+
+def _once(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Those that were not refused; of two copies of one the first, as the other brings nothing new."""
+    seen = set()
+    for arrival in arrivals:
+        if arrival.status:
+            continue
+        key = (arrival.channel, arrival.version, arrival.contents.end["sha256"])
+        if key in seen:
+            arrival.status = "known"
+        else:
+            seen.add(key)
+            yield arrival
 
 
 class _Desk:
@@ -215,12 +235,12 @@ class _Desk:
 
     def _due(self, arrival: Arrival, book: Inbound) -> set[str]:
         """The runs of a file that are not there yet as it brings them."""
-        old = {uid for uid in arrival.contents.uids if book.runs.get(uid, "") >= arrival.version}
+        old = {uid for uid in arrival.uids if book.runs.get(uid, "") >= arrival.version}
         held = self._have(old)
         gone = {uid for uid, have in held.items() if not (have.entries or have.staged or have.deleted)}
         for uid in gone:  # removed by hand, or the place was restored: it may come anew
             del book.runs[uid]
-        return (arrival.contents.uids - old) | gone
+        return (arrival.uids - old) | gone
 
     def _take(self, arrival: Arrival, book: Inbound, due: set[str]) -> list[str]:
         """Apply runs; gives why some of them cannot be yet."""
@@ -241,7 +261,7 @@ class _Desk:
         return [f"run {uid}: {why}" for uid, why in waiting.items() if uid not in barred]
 
     def _refused(self, arrival: Arrival, runs: set[str]) -> dict[str, Refused]:
-        if not runs:
+        if not runs & arrival.contents.uids:
             return {}
         with open(arrival.path, "rb") as file:
             pieces = bundle.pieces(bundle.unpacked(file))
@@ -303,7 +323,7 @@ def _check_origin(arrival: Arrival, remote: Remote) -> None:
         raise FormatError("B021", "its number or volume is none")
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", str(said.get("created_at"))):
         raise FormatError("B021", "it does not say when it was made")
-    if not isinstance(after, dict) or not all(isinstance(version, str) for version in after.values()):
+    if not isinstance(after, dict) or not all(is_uid(u) and isinstance(v, str) for u, v in after.items()):
         raise FormatError("B025", "it does not say what it builds on")
     if said.get("since", remote.store_id) != remote.store_id:
         raise FormatError(

@@ -10,6 +10,7 @@ from forging import orders, statuses, tree
 from runfmt.errors import CommError, FormatError, UsageError
 from runfmt_sync import bundle
 from runfmt_sync.channels import Outbox
+from runfmt_sync.extents import Extent
 from runfmt_sync.places import open_receipt
 from runfmt_sync.remotes import open_remote
 from runfmt_sync.sneakernet import parse_size, write_bundle
@@ -86,6 +87,16 @@ def test_applying_twice_changes_nothing(gap, far):
     before = tree(far)
     assert set(statuses(gap.unbundle(reversed(files)))) == {"known"}
     assert tree(far) == before
+
+
+def test_file_that_is_parked_and_comes_once_more_is_applied_once(gap, source, far):
+    first, second, *_ = story(gap)
+    assert statuses(gap.unbundle([second, shutil.copy(second, gap.root / "copy.runfmt")])) == [
+        "parked",
+        "known",
+    ]
+    assert statuses(gap.unbundle([first, second])) == ["applied", "applied", "known"]
+    assert gap.parked() == []
 
 
 def test_replayed_old_bundle_changes_nothing_after_newer_ones(gap, source, far):
@@ -270,6 +281,48 @@ def test_no_file_reaches_the_size_and_all_are_used(gap, source, far):
     assert len(sizes) == 2
     gap.unbundle()
     assert_same(source, far)
+
+
+@pytest.mark.parametrize("max_size", range(60_000, 61_000, 97))
+def test_no_file_reaches_the_size_however_small_the_runs(gap, source, max_size):
+    draw = random.Random(max_size)
+    for number in range(30):
+        heavy(make_run(source, f"run{number}"), number, draw.randrange(10_000))
+    paths = gap.bundle(max_size=max_size).paths
+    sizes = [path.stat().st_size for path in paths]
+    assert max(sizes) < max_size
+    assert len(sizes) < 2 * sum(sizes) / max_size + 1
+
+
+def test_group_holds_no_more_extents_than_a_reader_takes():
+    pieces = [(Extent("", "files/x", 0, 0, ""), (b"",))] * 20_000
+    assert [len(group.extents) for group in bundle.groups(pieces)] == [8192, 8192, 3616]
+
+
+def test_volumes_left_of_a_number_that_was_made_again_are_removed(gap, source, far):
+    for number in range(3):
+        heavy(make_run(source, f"run{number}"), number)
+    assert len(gap.bundle(max_size=MB).paths) == 3
+    gap.bundle(again=1)
+    assert [path.name for path in gap.files()] == ["lab-000001-1.runfmt"]
+    assert gap.unbundle().is_good
+    assert_same(source, far)
+
+
+@pytest.mark.parametrize("size", [1000, 9 * MB])
+def test_file_that_was_written_over_in_place_costs_only_its_run(gap, source, far, size):
+    run = make_run(source, "a")
+    heavy(run, 1, size)
+    settle(run)
+    make_run(source, "b")
+    gap.bundle(None)
+    (run / "files" / "heavy1.bin").write_bytes(bytes(size))
+    settle(run)  # so that it looks as it did, and what is known of it is believed
+    gap.stick = gap.root / "second"
+    written = gap.bundle(None)
+    assert [outcome.status for outcome in written.outcomes] == ["failed", "synced"]
+    gap.unbundle()
+    assert [run.name for run in runs_in(far).values()] == ["b"]
 
 
 def test_large_file_goes_over_several_volumes(gap, source, far):
