@@ -263,6 +263,22 @@ def test_file_that_went_back_to_what_was_sent_is_sent_after_a_bundle_was_made_ag
     assert_same(source, far)
 
 
+def test_number_whose_runs_are_as_they_were_before_it_is_made_again(gap, source, far):
+    run = make_run(source, "a", state="running")
+    before = read(run / "config.json")
+    gap.unbundle(gap.bundle().paths)
+    write(run / "config.json", {"lr": 7})
+    lost = gap.bundle().paths
+    write(run / "config.json", {"lr": 8})
+    assert statuses(gap.unbundle(gap.bundle().paths)) == ["parked"]
+    write(run / "config.json", before)
+    lost[0].unlink()
+    assert gap.unbundle(gap.bundle(again=2).paths).is_good
+    assert gap.unbundle(gap.bundle().paths).is_good
+    assert_same(source, far)
+    assert gap.parked() == []
+
+
 def test_again_says_which_numbers_there_are_and_what_was_not_found(gap, source):
     run = make_run(source, "a")
     gap.bundle()

@@ -58,7 +58,7 @@ class Story:
             self.draw.choice([self.grow, self.grow, self.bundle, self.bundle, self.carry, self.order])()
 
     def end(self):
-        """A last bundle comes, whose number tells of all others; what is missing is ordered till all is there."""
+        """A last bundle comes, whose number tells of all others; what is missing is ordered."""
         self.grow()
         self.bundle()
         newest = self.made[-1:]
