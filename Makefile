@@ -60,8 +60,9 @@ demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that 
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo
 
 KILLS ?= 200
-soak: $(INSTALLED) ## kill trainings KILLS times (200) at random moments, and look whether anything is missing
-	KILLS=$(KILLS) $(BIN)/pytest -q -n 2 -rP tests/fault/test_kill.py
+soak: $(INSTALLED) ## kill trainings and syncs at random, sync 2,000 histories, 2 GB and ten bad minutes; count what is missing
+	KILLS=$(KILLS) RUNFMT_TEST_KILLS=1000 RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
+	$(BIN)/pytest -q -n 2 -rP tests/fault/test_kill.py tests/remotes
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py

@@ -92,6 +92,7 @@ def test_ahead_and_diverged_move_nothing_of_the_run_and_name_the_ways_out(source
     text = "".join(outcomes["ahead"].problems)
     assert f"ahead by {len(rows(21, 1))} bytes" in text
     assert f"runfmt recover {ahead} --from REMOTE" in text
+    assert "--new-uid" in text
     text = "".join(outcomes["diverged"].problems)
     assert "metrics.jsonl has diverged" in text
     assert f"runfmt recover {diverged} --new-uid" in text

@@ -7,13 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 import runfmt_sync
-from runmaker import assert_same, assert_true_prefix, make_run, picture, read, rows, runs_in, write
+from runmaker import assert_same, assert_true_prefix, make_run, picture, read, rows, write
 
 DRIVER = """
 import sys
@@ -122,61 +121,3 @@ def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync):
         assert_same(source, remote)
     print(f"{killed} of {KILLS} syncs were killed")
     assert killed > KILLS / 4
-
-
-def test_two_processes_at_once_and_again_are_equal(source, remote, sync, begun):
-    for _ in range(3):
-        processes = [start(source, remote) for _ in range(2)]
-        assert [end(process) for process in processes] == [0, 0]
-        assert_true_prefix(source, remote)
-        for run in source.iterdir():
-            carry_on(run, picture(run, 400, 3))
-    sync()
-    assert_same(source, remote)
-
-
-WRITER = """
-import sys, runfmt
-with runfmt.init(dir=sys.argv[1], project="live") as run:
-    for step in range(int(sys.argv[2])):
-        run.log({"loss": 1 / (step + 1), "page": runfmt.Html(f"<p>{step}</p>")})
-        if step % 100 == 0:
-            run.config.update({"step": step}, allow_val_change=True)
-"""
-
-
-def test_live_run_is_a_true_prefix_at_every_moment(source, remote, sync):
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, source, "4000"], stderr=subprocess.DEVNULL)
-    looks, wrong, stop = 0, [], threading.Event()
-
-    def watch():
-        nonlocal looks
-        while not stop.is_set():
-            try:
-                if remote.exists() and runs_in(remote):
-                    assert_true_prefix(source, remote)
-                    looks += 1
-            except Exception as error:
-                wrong.append(error)
-                return
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        syncs, problems = 0, []
-        while writer.poll() is None:
-            problems += [problem for outcome in sync().values() for problem in outcome.problems]
-            syncs += 1
-    finally:
-        writer.kill()
-        stop.set()
-        watcher.join()
-    sync()
-    if wrong:
-        raise wrong[0]
-    assert problems == []
-    print(f"{looks} looks during {syncs} syncs")
-    assert looks > 3
-    assert syncs > 3
-    assert writer.returncode == 0
-    assert_same(source, remote)
