@@ -55,11 +55,11 @@ def _row_records(paths: Sequence[AnyPath], keys: list[str] | None) -> Iterator[d
     runs = readable_runs(paths)
     for run in runs:
         history = run.history()
-        warn_of_losses(run.path, history.problems)
+        warn_of_losses(run.where, history.problems)
         for row in history.rows:
             head = {"run": run.id} if len(runs) > 1 else {}
             if head.keys() & row.keys():
-                raise UsageError(f"{run.path} has a metric `run`: export each run by itself")
+                raise UsageError(f"{run.where} has a metric `run`: export each run by itself")
             if keys is None:
                 yield {**head, **row}
             elif kept := _only(row, keys):
@@ -87,7 +87,7 @@ def _run_records(paths: Sequence[AnyPath]) -> Iterator[dict[str, Any]]:
             **about,
             "id": run.id,
             "state": run.state(),
-            "path": str(run.path),
+            "path": run.where,
             "config": run.config,
             "summary": run.summary,
         }

@@ -69,6 +69,11 @@ def test_runs_go_from_here_to_there_and_back(runfmt, work):
         )
         assert "is not one run but 2" in runfmt.error("show", url)
         assert "2 runs verified" in runfmt("verify", "--remote", url).stdout
+        for words in ((), ("--runs",)):
+            runfmt("export", f"{url}/p/first", "-o", "theirs.jsonl", *words)
+            runfmt("export", "runs/first", "-o", "ours.jsonl", *words)
+            ours, theirs = (work / "ours.jsonl").read_text(), (work / "theirs.jsonl").read_text()
+            assert theirs == ours.replace("runs/first", f"{url}/p/first")
         runfmt("remote", "add", "lab", url)
         assert "1 synced" in runfmt("pull", "lab", "first", "-o", "back").stdout
         assert "1 synced, 1 unchanged" in runfmt("pull", "lab", "-o", "back").stdout

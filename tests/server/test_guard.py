@@ -183,7 +183,7 @@ def _is_refused(url):
     host, _, port = url.removeprefix("http://").partition(":")
     try:
         socket.create_connection((host, int(port)), timeout=60).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset as the door closes
         return True
     return False
 

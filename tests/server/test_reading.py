@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
@@ -257,6 +258,41 @@ def test_token_goes_over_no_open_network(monkeypatch):
 def test_password_in_a_url_is_refused():
     with pytest.raises(UsageError, match="runfmt login"):
         HttpRemote("https://me:secret@host.example")
+
+
+class Odd(BaseHTTPRequestHandler):
+    """Answers everything in one way, which is none of a server of runs."""
+
+    status, headers_sent, body = 200, {}, b"<html>"
+
+    def do_GET(self):
+        self.send_response(self.status)
+        for name, value in {**self.headers_sent, "Content-Length": str(len(self.body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"body": b"<html>"}, "nothing there speaks runfmt"),
+        ({"body": b"[]"}, "nothing there speaks runfmt"),
+        ({"body": b'{"runfmt": 2}'}, "nothing there speaks runfmt"),
+        ({"status": 301, "headers_sent": {"Location": "https://new/"}}, "use https://new/"),
+        ({"status": 418, "body": b"{}"}, "answers 418"),
+        ({"body": b'{"runfmt": 1}'}, "runs is missing"),
+    ],
+)
+def test_address_of_something_else_is_said(answer, text):
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Odder", (Odd,), answer)) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with pytest.raises(CommError, match=text):
+            runfmt.read_runs(f"http://127.0.0.1:{other.server_port}")
+        other.shutdown()
 
 
 # Pulling
