@@ -21,7 +21,7 @@ from asking import Client, asked_about, bundle_of
 from runfmt.layout import is_stream
 from runfmt.reading import StoredRun
 from runfmt_sync import bundle, store
-from runfmt_sync.digests import KnownDigests
+from runfmt_sync.digests import KnownDigests, Proof
 from runfmt_sync.inventory import take_inventory
 from runfmt_sync.push import Push
 from runfmt_sync.remotes import open_remote
@@ -322,6 +322,25 @@ def _moved(piece, uid):
     """The piece; a stream's of one run begins where nothing is before it."""
     extent, body = piece
     return (replace(extent, offset=7) if extent.uid == uid and is_stream(extent.path) else extent), body
+
+
+def test_run_document_cannot_make_a_run_another(client, data, runs):  # H032
+    run, other = make_run(runs, "first"), make_run(runs, "other")
+    assert client.send(bundle_of(run, other)) == {}
+    uid, victim = (read(path / "run.json")["uid"] for path in (run, other))
+    before = contents(data / "first")
+    for document in (read(other / "run.json"), {"uid": None}, {}):
+        said = json.dumps(document).encode()
+        proof = Proof(len(said), (), hashlib.sha256(said).hexdigest())
+
+        def take_over(piece, said=said, proof=proof):
+            if piece[0].path != "run.json":
+                return None
+            return replace(piece[0], length=len(said), sha256=proof.tail, whole=proof), (said,)
+
+        assert client.send(bundle_of(run, change=take_over)).keys() == {uid}
+        assert contents(data / "first") == before
+    assert client.have(victim)["entries"]
 
 
 def test_full_disk_is_said_and_what_was_taken_stays(server, client, data, runs, monkeypatch):  # H033

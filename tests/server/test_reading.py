@@ -1,5 +1,6 @@
 """Runs behind a URL are read, edited and pulled as those of a folder."""
 
+import io
 import os
 import socket
 import subprocess
@@ -415,6 +416,23 @@ def test_answer_that_breaks_off_is_asked_for_from_there(some, server, runs):
         outcomes, fault = pull(remote, chosen(remote, ["a"]), runs)
     assert (fault, [outcome.status for outcome in outcomes]) == (None, ["synced"])
     assert way.left == 0
+    assert contents(runs / "a") == contents(some / "a")
+
+
+def test_bytes_that_arrive_wrong_are_never_seen(some, runs, monkeypatch):
+    remote = DirectoryRemote(str(some))
+    honest = remote.read
+
+    def wrong(uid, path, offset=0):
+        return io.BytesIO(b"TORCH\n") if path == "files/requirements.txt" else honest(uid, path, offset)
+
+    monkeypatch.setattr(remote, "read", wrong)
+    outcomes, _ = pull(remote, chosen(remote, ["a"]), runs)
+    assert [outcome.status for outcome in outcomes] == ["failed"]
+    assert runs_in(runs) == {}
+    monkeypatch.undo()
+    outcomes, _ = pull(remote, chosen(remote, ["a"]), runs)
+    assert [outcome.status for outcome in outcomes] == ["synced"]
     assert contents(runs / "a") == contents(some / "a")
 
 
