@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 BLOCK, MAX_BODY = 4 * 2**20, 64 * 2**20
 STREAM = re.compile(r"[^/]+\.(jsonl|log)")  # R003
 SAFE = re.compile(r"(?![A-Za-z]:|(.*/)?([./]|$))[^\\\0-\x1f\x7f]+")  # R005, R007
+DIGEST = re.compile(r"[0-9a-f]{64}")
 UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ID = re.compile(
     r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(\.|$))[a-zA-Z0-9]([\w.-]{0,126}[\w-])?", re.ASCII
@@ -126,38 +127,52 @@ def apply(folder, parts, extent, data):
     """Apply an extent by the rule of bundle.md; gives the places that are to become durable."""
     path, offset, whole = extent["path"], extent["offset"], extent.get("whole")
     place = folder / path
-    if not SAFE.fullmatch(path) or bool(STREAM.fullmatch(path)) == bool(whole):
+    if not SAFE.fullmatch(path) or bool(STREAM.fullmatch(path)) == bool(whole) or offset < 0:
         raise Refused(f"{path!r} may not be written")
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.resolve() != folder.resolve() / path:
         raise Refused(f"{path} leads through a symbolic link")
-    target = parts / whole["sha256"] if whole else place
-    target.touch()
-    there = load(parts, whole["sha256"]) if whole else load(folder, path)
+    if whole:
+        put_aside(place, path, parts, offset, data, **whole)
+    else:
+        append(place, path, load(folder, path) if place.exists() else b"", offset, data)
+    return {*place.parents[: path.count("/") + 2], *([] if whole else [place])}
+
+
+def append(place, path, there, offset, data):
     if offset > len(there):
         raise Refused(f"{path}: only {len(there):,} bytes are here", True)
-    known = b"" if whole else data[: max(0, len(there) - offset)]
-    if not whole and (there[offset:][: len(data)] != known or data[-1:] not in (b"", b"\n")):
+    known = data[: len(there) - offset] if offset < len(there) else b""
+    if there[offset:][: len(data)] != known or data[-1:] not in (b"", b"\n"):
         raise Refused(f"{path} has diverged: other bytes are here", True)
-    with open(target, "r+b") as file:
-        file.truncate(max(len(there), offset))  # B014
-        file.seek(offset + len(known))
+    with open(place, "ab") as file:
+        file.truncate(len(there))  # B014
         file.write(data[len(known) :])
-    if whole is None:
-        return {place, *place.parents[: path.count("/") + 2]}
-    if is_whole := offset + len(data) == whole["size"]:
-        os.truncate(target, whole["size"])
-        if sha256(load(parts, whole["sha256"])) != whole["sha256"]:
-            target.unlink()
-            raise Refused(f"{path}: its pieces do not make it", True)
-        if path == "edits.json" and place.exists():
-            theirs = json.loads(target.read_bytes())
-            if (merged := merge(json.loads(place.read_bytes()), theirs)) != theirs:
-                target.write_text(json.dumps(merged))
-    fsync({target})
+
+
+def put_aside(place, path, parts, offset, data, size, sha256):
+    """Keep a piece of a file under the digest of the whole; when that is there it gets its name."""
+    if not DIGEST.fullmatch(sha256):
+        raise Refused(f"{path}: {sha256!r} is no digest")
+    part = parts / sha256
+    part.touch()
+    if offset > part.stat().st_size:
+        raise Refused(f"{path}: only {part.stat().st_size:,} bytes of it are here", True)
+    with open(part, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+        if is_whole := file.tell() == size:
+            file.truncate()
+    if is_whole and hashlib.sha256(load(parts, sha256)).hexdigest() != sha256:
+        part.unlink()
+        raise Refused(f"{path}: its pieces do not make it", True)
+    if is_whole and path == "edits.json" and place.exists():
+        theirs = json.loads(part.read_bytes())
+        if (merged := merge(json.loads(place.read_bytes()), theirs)) != theirs:
+            part.write_text(json.dumps(merged))
+    fsync({part})
     if is_whole:
-        target.replace(place)
-    return {*place.parents[: path.count("/") + 2]}
+        part.replace(place)
 
 
 class Server(BaseHTTPRequestHandler):
