@@ -355,6 +355,22 @@ def test_large_file_goes_over_several_volumes(gap, source, far):
     assert_same(source, far)
 
 
+@pytest.mark.parametrize("end", ["running", "finished"])
+def test_piece_that_was_applied_and_not_written_down_is_applied_again(gap, source, far, end):
+    run = make_run(source, "a", state="running")
+    gap.unbundle(gap.bundle().paths)
+    heavy(run, 1, 20 * MB)
+    write(run / "run.json", {**read(run / "run.json"), "state": end})
+    first, *rest = gap.bundle(max_size=9 * MB).paths
+    gap.unbundle([first])
+    book = far / ".runfmt" / "channels" / "lab.json"
+    before = book.read_bytes()
+    gap.unbundle(rest)
+    book.write_bytes(before)  # as after a kill between the two
+    assert set(statuses(gap.unbundle(rest))) == {"applied"}
+    assert_same(source, far)
+
+
 def test_line_that_no_volume_holds_costs_only_its_run(gap, source, far):
     run = make_run(source, "long")
     with (run / "console.log").open("ab") as stream:
