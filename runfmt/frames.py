@@ -214,6 +214,8 @@ def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
 
 
 def _run_row(run: StoredRun) -> dict[str, Any]:
+    for problem in run.unreadable:
+        warn(f"{run.where}: {problem}; `runfmt recover` mends it or says what is lost", stacklevel=5)
     known = {**run.attributes, "id": run.id, "state": run.state(), "path": run.where}
     return {
         **{name: known.get(name) for name in ABOUT},

@@ -255,11 +255,16 @@ class StoredRun:
         recorded = {key: value for key, value in known.items() if is_attribute(key, value)}
         return overlay({**recorded, "config": self._recorded_config[0], "summary": {}}, self._edits[0])[0]
 
+    @property
+    def unreadable(self) -> list[Problem]:
+        """What is wrong with the documents of which config and edits come (R036, R091)."""
+        return [*self._recorded_config[1], *self._edits[1]]
+
     @cached_property
     def problems(self) -> list[Problem]:
         """What in the run is not as the specification says, by path and offset; at most 1,000 a stream."""
         found = [*self._document_problems, *self._tree[2]]
-        found += [*self._recorded_config[1], *self._edits[1], *self._read_optional(SUMMARY)[1]]
+        found += [*self.unreadable, *self._read_optional(SUMMARY)[1]]
         if overlay({"config": {}, "summary": {}}, self._edits[0])[1]:
             found.append(
                 Problem(EDITS, -1, "R094", "an entry has not the form of an edit, or may not be edited")

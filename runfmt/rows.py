@@ -33,6 +33,7 @@ __all__ = [
     "pointer_key",
     "pointer_keys",
     "split_path",
+    "whole_text",
 ]
 
 NONFINITE = "_nonfinite"
@@ -42,6 +43,7 @@ RESERVED = ("_step", "_timestamp", "_runtime", NONFINITE, *CONTROL)
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _NESTING = (Mapping, list, tuple)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
 _PATH = re.compile(r"([^\\]|\\[.\\])*")
@@ -58,7 +60,7 @@ def encode(row: Mapping[str, Any], *, normal: bool = False) -> bytes:
     anything that is not plain JSON raises ``TypeError``, for the caller to
     normalise first. Raises ``FormatError`` for R025 and R027.
     """
-    line = orjson.dumps(row, option=_NORMAL if normal else _FAST)
+    line = _dumps(row, _NORMAL) if normal else orjson.dumps(row, option=_FAST)
     # orjson writes non-finite numbers as null; a row without any null has none.
     if b"null" in line and (whole := marked(row)) is not row:
         line = orjson.dumps(whole, option=_NORMAL)
@@ -90,10 +92,30 @@ def encode_document(document: Mapping[str, Any], *, compact: bool = False) -> by
 
     Raises ``FormatError`` for R025.
     """
-    data = orjson.dumps(marked(document), option=_NORMAL if compact else _PRETTY)
+    data = _dumps(marked(document), _NORMAL if compact else _PRETTY)
     if _may_be_deep(data) and _is_deep(document):
         raise FormatError("R025", f"a document nests deeper than {MAX_DEPTH} levels")
     return data
+
+
+def _dumps(value: Mapping[str, Any], option: int) -> bytes:
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:  # most likely a lone surrogate; anything else raises again
+        return orjson.dumps(_whole(value), option=option)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, Mapping):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def whole_text(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate (R028)."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def marked(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -566,8 +566,8 @@ class Run:
 
     def _change(self, **attributes: Any) -> None:
         with self._lock:
+            self._write_document(RUN, {**self._document, **attributes})
             self._document.update(attributes)
-            self._write_document(RUN, self._document)
 
     def _save_config(self) -> None:
         with self._lock:

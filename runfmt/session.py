@@ -15,7 +15,7 @@ from runfmt import lifecycle
 from runfmt.documents import lock, read_document, replace, replace_document, sync_directory
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
-from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, stream_name
+from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, is_private, is_stream, stream_name
 from runfmt.live import last_step
 from runfmt.rows import encode
 from runfmt.run import Run, document_of, own_writer
@@ -130,7 +130,7 @@ def _make_active(run: Run, asked: Settings) -> None:
     lifecycle.begun(run)
     if asked.reinit != "create_new":
         _run = run
-    _tell(run, f"{run.name} in {run.directory}")
+    _tell(run, f"{run.name} in {_shown(run.directory)}")
 
 
 def _config_values(config: Any, exclude: Any, include: Any) -> dict[str, Any]:
@@ -207,6 +207,8 @@ def _directory(asked: Settings, resume_file: Path | None) -> tuple[Path, int | N
         raise UsageError(f"run {run_id!r} is there already ({found}): give another id, or resume='allow'")
     if asked.resume is None:
         return _claim(asked, run_id)
+    if not is_there and _is_foreign(found):
+        raise UsageError(f"{found} is there and is no run: give another id, or another dir")
     found.mkdir(exist_ok=True)
     return found, _lock(asked, found)
 
@@ -225,14 +227,14 @@ def _claim(asked: Settings, run_id: str) -> tuple[Path, int | None]:
     """The first of ``id``, ``id-2``, .. where nobody has written or is about to."""
     for number in itertools.count(1):
         found = _of_any_case(asked.root, run_id if number == 1 else f"{run_id[:120]}-{number}")
-        if _is_run(found, asked.writer):
+        if _is_run(found, asked.writer) or _is_foreign(found):
             continue
         found.mkdir(exist_ok=True)
         held = _lock(asked, found)
         if asked.writer == MAIN and held is None:  # another process was quicker
             continue
         if number > 1:
-            warn(f"run {run_id!r} is there already: this one is {found.name!r}; pass resume='allow' to go on")
+            warn(f"{run_id!r} is there already: this run is {found.name!r}; pass resume='allow' to go on")
         return found, held
     raise AssertionError  # the count does not end
 
@@ -242,6 +244,13 @@ def _of_any_case(root: Path, name: str) -> Path:
     names = os.listdir(root)
     same = (there for there in names if there.lower() == name.lower())
     return root / (name if name in names else next(same, name))
+
+
+def _is_foreign(found: Path) -> bool:
+    """Whether somebody keeps other things there; a run that is about to begin has its config at most."""
+    if not found.is_dir() or _is_run(found, MAIN):
+        return False
+    return any(not is_private(name) and name != CONFIG and not is_stream(name) for name in os.listdir(found))
 
 
 def _is_run(found: Path, writer: str) -> bool:
@@ -325,7 +334,7 @@ def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
     if remembered is not None and exit_code == 0:
         remembered.unlink(missing_ok=True)
     if not quiet:
-        _tell(run, f"{run.name} {run.state}; to bring it along: runfmt sync {run.directory.parent}")
+        _tell(run, f"{run.name} {run.state}; to bring it along: runfmt sync {_shown(run.directory.parent)}")
 
 
 def in_child() -> None:
@@ -334,6 +343,12 @@ def in_child() -> None:
         os.close(held)
     _locks.clear()
     _resume_files.clear()
+
+
+def _shown(path: Path) -> Path:
+    """A path as short as it can be given from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if here in path.parents else path
 
 
 def _tell(run: Run, text: str) -> None:

@@ -154,7 +154,7 @@ def resolve(
         run_id, resume_step = _at_step("resume_from", resume_from)
     console = console or environment("CONSOLE") or "auto"
     return Settings(
-        root=runs_folder(dir),
+        root=runs_folder(dir).absolute(),  # the program may change its directory
         project=_project(project or environment("PROJECT")),
         entity=entity or environment("ENTITY") or "",
         id=_checked_id(run_id),

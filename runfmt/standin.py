@@ -33,7 +33,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name != "wandb" and not name.startswith("wandb."):
+        # A name in capitals is no module but a class, as of an integration, that is not there.
+        if (name != "wandb" and not name.startswith("wandb.")) or name.rpartition(".")[2][:1].isupper():
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 

@@ -14,7 +14,6 @@ import enum
 import functools
 import numbers
 import os
-import re
 import types
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set, ValuesView
@@ -26,6 +25,7 @@ from runfmt.arrays import is_array_type, is_of, size, to_numpy
 from runfmt.errors import MissingLibrary, UsageError, warn
 from runfmt.layout import MAX_DEPTH
 from runfmt.media import Batch, Histogram, Image, Media, Plotly, Sink
+from runfmt.rows import whole_text
 
 __all__ = ["config_mapping", "normalise_config", "normalise_row", "plain", "plain_cells", "stored"]
 
@@ -33,7 +33,6 @@ SMALL = 32
 """An array of so many elements stays a list; a larger one becomes a histogram of as many bins."""
 
 _INT64 = 2**63
-_SURROGATE = re.compile("[\ud800-\udfff]")
 Simpler = Callable[[Any, str], Any]
 """Makes a value one step simpler; the second argument is the path of its key, for messages."""
 
@@ -140,8 +139,7 @@ def _check_depth(path: str, depth: int) -> None:
 
 def _text(text: str) -> str:
     """A text without lone surrogates (R028), and of no class of its own."""
-    text = text if type(text) is str else str.__str__(text)
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    return whole_text(text if type(text) is str else str.__str__(text))
 
 
 def _as_float(value: int, path: str) -> float:

@@ -20,6 +20,7 @@ from runfmt.errors import FormatError
 from runfmt.history import Problem
 from runfmt.layout import CONFIG, EDITS, METRICS, RUN, SUMMARY, is_private, is_safe, is_stream, phase
 from runfmt.reading import StoredRun
+from runfmt.rows import decode_document
 from runfmt_sync.digests import (
     Changed,
     Known,
@@ -47,6 +48,7 @@ __all__ = [
     "unmovable",
 ]
 
+BROKEN = "cannot be read, and is not brought: `runfmt recover {folder}` puts it aside, --from restores it"
 DOCUMENTS = (RUN, CONFIG, SUMMARY, EDITS)
 
 
@@ -190,7 +192,11 @@ def scan(
     look = _Look(f"{folder}{os.sep}", known, durable, at or {})
     for path in DOCUMENTS:
         if (now := look.signature(path)) is not None:
-            entries[path] = look.document(path, now)
+            entry = look.document(path, now)
+            if entry.held is None or path == RUN or _is_document(entry.held):
+                entries[path] = entry
+            else:
+                problems.append(Problem(path, -1, "R091", BROKEN.format(folder=folder)))
     for path in sorted(name for name in os.listdir(folder) if is_stream(name) and not is_private(name)):
         if path not in without and (now := look.signature(path)) is not None:
             entries[path] = look.stream(path, now)
@@ -200,6 +206,14 @@ def scan(
         elif phase(path) == 0 and path not in without:
             entries[path] = look.file(path, Signature.of(found.stat(follow_symlinks=False)))
     return entries, problems
+
+
+def _is_document(data: bytes) -> bool:
+    try:
+        decode_document(data)
+    except FormatError:
+        return False
+    return True
 
 
 def unmovable(folder: Path) -> list[Problem]:

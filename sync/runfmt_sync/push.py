@@ -207,7 +207,9 @@ class Push:
                 self._fail(work, error)
                 return
         work.outcome.uid, work.outcome.id = work.inventory.uid, work.inventory.id
-        work.outcome.notes = [str(problem) for problem in work.inventory.problems]
+        broken = [str(problem) for problem in work.inventory.problems if problem.rule == "R091"]
+        work.outcome.problems += [text for text in broken if text not in work.outcome.problems]
+        work.outcome.notes = [str(problem) for problem in work.inventory.problems if problem.rule != "R091"]
 
     def _make_plan(self, work: _Work) -> None:
         if work.have and work.have.deleted:

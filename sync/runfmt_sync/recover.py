@@ -49,6 +49,7 @@ def recover(folder: Path, *, remote: Remote | None = None, new_uid: bool = False
     with _alone(run):
         done = _restore(run, remote) if remote else []
         done += _cut_tails(folder)
+        done += _put_aside(folder)
         done += _mend_run_document(StoredRun(folder), new_uid)
         return done + _mend_summary(StoredRun(folder))
 
@@ -181,6 +182,19 @@ def _cut_tails(folder: Path) -> list[str]:
         if tail:
             Stream(folder / name).close()  # R021
             done.append(f"{name}: an unfinished last line of {tail:,} bytes cut")
+    return done
+
+
+def _put_aside(folder: Path) -> list[str]:
+    """Documents that nobody can read lie beside, where somebody may mend them by hand."""
+    done = []
+    for name in (CONFIG, SUMMARY, EDITS):
+        try:
+            read_document(folder / name)
+        except FormatError:
+            _keep_aside(folder / name)
+            (folder / name).unlink()
+            done.append(f"{name}: could not be read, and was put aside")
     return done
 
 

@@ -20,6 +20,7 @@ from runfmt.documents import temporary_folder
 from runfmt.editing import author
 from runfmt.edits import stamped
 from runfmt.errors import FormatError, RunNotFound, UsageError, warn
+from runfmt.history import Problem
 from runfmt.layout import CONFIG, EDITS, RUN, id_problem, is_safe, is_stream, writer_of
 from runfmt.reading import StoredRun
 from runfmt.rows import decode_document, encode_document
@@ -194,6 +195,11 @@ class RemoteRun(StoredRun):
     def summary(self) -> dict[str, Any]:
         """The summary with the edits laid over."""
         return _document(self._row["summary"])
+
+    @property
+    def unreadable(self) -> list[Problem]:
+        """Nothing: what the server could not read is not in its row."""
+        return []
 
     def events(self, kind: str = "events", writer: str = "main") -> list[dict[str, Any]]:
         """The good lines of another stream, which is fetched."""

@@ -323,3 +323,12 @@ def test_table_is_as_json_says_where_documents_are_odd(store):
     assert pd.isna(row["created_at"])
     assert pd.isna(row["config.x"])
     assert json.loads((run / "run.json").read_text())["tags"] == "no list"
+
+
+def test_config_that_nobody_can_read_is_warned_of(tmp_path):
+    with runfmt.init(id="a", dir=tmp_path, config={"lr": 0.1}) as run:
+        run.log({"loss": 1})
+    (run.directory / "config.json").write_text('{"lr": ')
+    with pytest.warns(RuntimeWarning, match=r"a: config\.json: .*runfmt recover"):
+        runs = runfmt.read_runs(tmp_path)
+    assert runs["summary.loss"].tolist() == [1]

@@ -4,7 +4,9 @@ import os
 import shutil
 
 from runfmt_sync import push
-from runmaker import contents, make_run, rows, write
+from runfmt_sync.recover import recover
+from runfmt_sync.remotes import open_remote
+from runmaker import assert_same, contents, make_run, read, rows, write
 
 
 def moved(outcomes):
@@ -96,3 +98,30 @@ def test_run_that_is_just_being_made_is_no_damaged_run(source, remote, sync):
     (source / "new").mkdir()
     (source / "new" / "metrics.jsonl").touch()
     assert sync() == {}
+
+
+def test_document_that_nobody_can_read_never_replaces_a_good_one(sync, source, remote):
+    run = make_run(source)
+    sync()
+    for name in ("config.json", "summary.json"):
+        (run / name).write_bytes(b'{"lr": ')
+    make_run(source, "second")
+    outcomes = sync()
+    assert (outcomes["first"].status, outcomes["second"].status) == ("failed", "synced")
+    named = [problem.split(":")[0] for problem in outcomes["first"].problems]
+    assert named == ["config.json", "summary.json"]
+    assert read(remote / "first" / "config.json") == {"lr": 0.1}
+    restored = recover(run, remote=open_remote(str(remote)))
+    assert restored[:2] == ["config.json restored", "summary.json restored"]
+    assert sync()["first"].problems == []
+    assert_same(source, remote)
+
+
+def test_document_that_nobody_can_read_is_put_aside_where_it_can_be_mended(sync, source, remote):
+    run = make_run(source)
+    (run / "config.json").write_bytes(b'{"lr": 0.1')
+    assert sync()["first"].status == "failed"
+    assert recover(run)[0].startswith("config.json: could not be read")
+    assert (run / ".config.json.damaged").read_bytes() == b'{"lr": 0.1'
+    assert sync()["first"].status in ("synced", "unchanged")
+    assert_same(source, remote)
