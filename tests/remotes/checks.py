@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import runfmt_sync
+from runfmt_sync.digests import Proof
+from runfmt_sync.extents import Extent
 from runfmt_sync.receipts import Receipts
 from runmaker import assert_same, contents, read, runs_in, write
 
@@ -88,3 +90,13 @@ def assert_quiet(source, kind, sync):
     left = [path for path in kind.root.rglob("*") if path.is_file() and "incoming" in str(path)]
     assert left == []
     assert moved(sync()) == (0, 0)
+
+
+def extent(uid, path, data, offset=0, **changed):
+    """An extent with its bytes, whole if it is a file."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    whole = None if "/" not in path and path.endswith((".jsonl", ".log")) else Proof(len(data), (), sha256)
+    return Extent(**{
+        "uid": uid, "path": path, "offset": offset, "length": len(data), "sha256": sha256, "whole": whole,
+        **changed,
+    }), [data]  # fmt: skip

@@ -182,7 +182,7 @@ with runfmt.init(dir=sys.argv[1], project="live", console="off") as run:
 
 
 def test_live_run_is_a_true_prefix_at_every_moment(source, kind, sync):
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, source, "3000"], stderr=subprocess.DEVNULL)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, source, "1200"], stderr=subprocess.DEVNULL)
     looks, wrong, stop = 0, [], threading.Event()
 
     def watch():

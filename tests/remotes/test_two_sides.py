@@ -1,12 +1,11 @@
 """What every mirror does when both sides have something to say, and when one of them lies."""
 
-import hashlib
 import os
 import shutil
 
 import pytest
 
-from remotes.checks import append, assert_quiet, edit, everything, moved
+from remotes.checks import append, assert_quiet, edit, everything, extent, moved
 from runfmt_sync.digests import Proof
 from runfmt_sync.extents import Extent
 from runmaker import assert_same, contents, make_run, read, rows, write
@@ -193,15 +192,6 @@ def test_id_that_is_no_name_is_refused(source, kind, sync, tmp_path, bad):
     make_run(source, "fine", id=bad)
     assert "R013" in sync()["fine"].problems[0]
     assert not (tmp_path / "escape").exists()
-
-
-def extent(uid, path, data, offset=0, **changed):
-    sha256 = hashlib.sha256(data).hexdigest()
-    whole = None if "/" not in path and path.endswith((".jsonl", ".log")) else Proof(len(data), (), sha256)
-    return Extent(**{
-        "uid": uid, "path": path, "offset": offset, "length": len(data), "sha256": sha256, "whole": whole,
-        **changed,
-    }), [data]  # fmt: skip
 
 
 @pytest.mark.parametrize(
