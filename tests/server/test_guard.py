@@ -202,6 +202,11 @@ def test_sigterm_lets_requests_end(data, runs):
     assert_same(runs, data)
 
 
+def test_answers_are_sent_without_delay(server):
+    """What is accepted inherits it: no answer waits for an acknowledgement of its first packet."""
+    assert server._listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_caller_that_falls_silent_is_let_go(data, monkeypatch):
     monkeypatch.setattr(app, "IDLE", 0.05)
     with serving(data) as server, _begin_upload(server.url, b"x" * 1000) as connection:

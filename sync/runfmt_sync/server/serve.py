@@ -69,8 +69,12 @@ class Server:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise CommError(
             f"{host} port {port} is not to be had: {explain(error)}; take another --port"
         ) from None
+    # Else the second packet of an answer waits 40 ms until the first is acknowledged; asyncio sets it
+    # only on sockets that were made for TCP by number. What is accepted has what the listener has.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
