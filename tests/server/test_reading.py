@@ -416,6 +416,9 @@ def test_answer_that_breaks_off_is_asked_for_from_there(some, server, runs):
         outcomes, fault = pull(remote, chosen(remote, ["a"]), runs)
     assert (fault, [outcome.status for outcome in outcomes]) == (None, ["synced"])
     assert way.left == 0
+    client = Client(server.url)
+    with client.session:
+        assert 'method="GET",status="206"}' in client("GET", "/metrics").text
     assert contents(runs / "a") == contents(some / "a")
 
 

@@ -38,6 +38,8 @@ TRIES = 6
 LONGEST_WAIT = 30.0
 """Seconds between two tries, unless the server asks for more time."""
 CHUNK = 2**20
+PIECE = 2**16
+"""Bytes of an answer that are lost at most when it breaks off."""
 AGAIN = {408, 429, 500, 502, 503, 504}
 ADVICE = {
     401: "`runfmt login {url}` keeps a token for it",
@@ -283,7 +285,7 @@ class _Download(io.RawIOBase):
         for attempt in range(TRIES):
             try:
                 self._body = self._body or self._open()
-                data = self._body.read(len(buffer))
+                data = self._body.read(min(len(buffer), PIECE))
                 break
             except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
                 self._drop()
