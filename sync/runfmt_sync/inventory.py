@@ -119,6 +119,9 @@ def take_inventory(
     key = os.path.abspath(folder)
     known = digests.of(key) if believe else {}
     entries, problems = scan(folder, known, durable=_is_written_here(run), without=without)
+    for path in [path for path, entry in entries.items() if not _is_right(entry)]:
+        del entries[path]
+        problems.append(Problem(path, -1, "R091", BROKEN.format(folder=folder)))
     found = Inventory(folder, run.document["uid"], run.id, entries, tuple(problems))
     digests.remember(key, known_of(entries), None if problems or without else found.standing)
     fault_point("inventory.taken")
@@ -192,11 +195,7 @@ def scan(
     look = _Look(f"{folder}{os.sep}", known, durable, at or {})
     for path in DOCUMENTS:
         if (now := look.signature(path)) is not None:
-            entry = look.document(path, now)
-            if entry.held is None or path == RUN or _is_document(entry.held):
-                entries[path] = entry
-            else:
-                problems.append(Problem(path, -1, "R091", BROKEN.format(folder=folder)))
+            entries[path] = look.document(path, now)
     for path in sorted(name for name in os.listdir(folder) if is_stream(name) and not is_private(name)):
         if path not in without and (now := look.signature(path)) is not None:
             entries[path] = look.stream(path, now)
@@ -208,9 +207,10 @@ def scan(
     return entries, problems
 
 
-def _is_document(data: bytes) -> bool:
+def _is_right(entry: Entry) -> bool:
+    """Whether a document that was read is one: what nobody can read must replace nothing elsewhere."""
     try:
-        decode_document(data)
+        decode_document(b"{}" if entry.held is None else entry.held)
     except FormatError:
         return False
     return True
