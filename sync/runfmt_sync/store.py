@@ -90,7 +90,8 @@ class Store:
     def look(self) -> None:
         """Find the runs that are there: some may have been copied in, moved or removed by hand."""
         for uid, folder in [*self._folders.items()]:
-            if not (folder / RUN).exists():
+            if uid in self._refusals or not (folder / RUN).exists():  # or mended by hand
+                self._refusals.pop(uid, None)
                 self._folders.pop(uid, None)
                 self._names.pop(str(folder).lower(), None)
         for folder in find_runs(self.root) if self.root.is_dir() else ():

@@ -267,3 +267,14 @@ def test_proof_of_a_longer_stream_covers_what_was_asked(store, uid, tmp_path):
         assert (held.length, held.proof) == (CUT, prove_bytes(LINES[:asked]))
         full = store.have([Ask(uid, "", {"metrics.jsonl": CUT})], digests)[uid].entries["metrics.jsonl"]
         assert full.proof == Proof(CUT, (), hashlib.sha256(LINES[:CUT]).hexdigest())
+
+
+def test_run_of_another_format_that_was_mended_by_hand_is_taken(store, tmp_path):
+    folder = make_run(store.root, "first", runfmt=2)
+    store.look()
+    document = read(folder / "run.json")
+    ask = Ask(document["uid"], "", {})
+    assert "R011" in store.have([ask], KnownDigests(None))[ask.uid].refused
+    write(folder / "run.json", document | {"runfmt": 1})
+    store.look()
+    assert store.have([ask], KnownDigests(None))[ask.uid].refused == ""

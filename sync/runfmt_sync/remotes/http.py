@@ -348,4 +348,4 @@ def _innermost(error: BaseException) -> str:
 def _asked_to_wait(response: requests.Response) -> float:
     """Seconds that the server wants to be left alone."""
     after = response.headers.get("Retry-After", "")
-    return min(int(after), 300) if after.isdigit() else 0
+    return min(int(after), 300) if after.isdecimal() else 0
