@@ -17,6 +17,7 @@ from runfmt.rows import decode_document, encode_document
 __all__ = [
     "copy_named",
     "create",
+    "keep_aside",
     "leave_to_system",
     "lock",
     "make_durable",
@@ -121,6 +122,13 @@ def read_document(path: Path) -> dict[str, Any]:
         return decode_document(data)
     except FormatError as error:
         raise FormatError(error.rule, error.message, str(path)) from None
+
+
+def keep_aside(path: Path) -> Path:
+    """Keep what could not be read under a private name (R005); gives that. Raises ``OSError``."""
+    aside = path.with_name(f".{path.name}.damaged")
+    replace(aside, path.read_bytes())
+    return aside
 
 
 def remove_folder(path: Path) -> None:

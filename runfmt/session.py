@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from runfmt import lifecycle
-from runfmt.documents import lock, read_document, replace, replace_document, sync_directory
+from runfmt.documents import keep_aside, lock, read_document, replace, replace_document, sync_directory
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, is_private, is_stream, stream_name
@@ -180,7 +180,7 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
         sync_directory(asked.root)  # R018
     run = Run(found, document, asked, writer=writer)
     if carry_on:
-        run._resume(last_step(found / stream_name("metrics", asked.writer)), _stored_config(found))
+        run._resume(last_step(found / stream_name("metrics", asked.writer)), _resumed_config(found, writer))
     if asked.fork_from:
         _copy_parent(run, asked)
     run.config._set(values, allow=True)
@@ -290,6 +290,20 @@ def _stored_document(found: Path) -> dict[str, Any]:
 
 def _stored_config(found: Path) -> dict[str, Any]:
     return read_document(found / CONFIG)
+
+
+def _resumed_config(found: Path, writer: str) -> dict[str, Any]:
+    """The config of a run that goes on; one that is damaged is put aside, as the job must not die of it."""
+    try:
+        return _stored_config(found)
+    except FormatError as error:
+        if writer != MAIN:  # whose file it is not
+            warn(f"{error}: this process goes on without a config")
+            return {}
+        aside = keep_aside(found / CONFIG)
+        replace_document(found / CONFIG, {})
+        warn(f"{error}: it is kept as {aside.name}, and the run goes on with an empty config; set it again")
+        return {}
 
 
 def _count(root: Path) -> int:

@@ -292,6 +292,17 @@ def test_resumed_run_keeps_its_words_unless_others_are_given(start):
     assert [document[key] for key in ("name", "notes", "tags", "group")] == ["n", "text", ["u"], "g"]
 
 
+@pytest.mark.parametrize("left", [b"", b'{"lr":'])
+def test_resumed_run_with_a_damaged_config_goes_on_and_keeps_it_aside(start, left):
+    directory = start(id="one", config={"lr": 1}).directory
+    runfmt.finish()
+    (directory / "config.json").write_bytes(left)
+    with pytest.warns(RuntimeWarning, match=r"config\.json.*\.config\.json\.damaged.*empty config"):
+        run = start(id="one", resume="allow")
+    assert (dict(run.config), StoredRun(directory).config) == ({}, {})
+    assert (directory / ".config.json.damaged").read_bytes() == left
+
+
 def test_stand_in_answers_as_wandb():
     code = (
         "import runfmt; runfmt.install_as_wandb(); import wandb, importlib.metadata as m;"
