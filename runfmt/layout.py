@@ -22,6 +22,7 @@ __all__ = [
     "PRIVATE_CACHE",
     "PRIVATE_EDITS_LOCK",
     "PRIVATE_LOCK",
+    "PRIVATE_STORE",
     "RUN",
     "SUMMARY",
     "id_problem",
@@ -50,6 +51,8 @@ PRIVATE_LOCK = ".lock"
 PRIVATE_EDITS_LOCK = ".edits.lock"
 """Held while ``edits.json`` is changed, by whoever edits; ``.lock`` is the trainer's."""
 PRIVATE_CACHE = ".cache"
+PRIVATE_STORE = ".runfmt"
+"""What a folder holds that takes runs from elsewhere: a remote."""
 
 MAIN = "main"
 MAX_ROW = 10 * 2**20

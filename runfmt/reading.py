@@ -25,6 +25,7 @@ from runfmt.layout import (
     EDITS,
     MAX_ROW,
     METRICS,
+    PRIVATE_STORE,
     RUN,
     SUMMARY,
     id_problem,
@@ -48,12 +49,19 @@ CRASHED_AFTER = 300.0
 def find_runs(root: Path) -> Iterator[Path]:
     """All run directories at or below a folder, in the order of their paths (R001).
 
-    Does not descend into runs, private folders (R005) or symbolic links (R006).
-    A folder that cannot be looked into is warned of and left out.
+    Does not descend into runs, private folders (R005), symbolic links (R006), or a remote that
+    lies among the runs, whose copies would count twice. A link to a run is warned of, and so is
+    a folder that cannot be looked into.
     """
+    return _find_runs(root, is_top=True)
+
+
+def _find_runs(root: Path, *, is_top: bool) -> Iterator[Path]:
     try:
         if (root / RUN).is_file() or (root / METRICS).is_file():
             yield root
+            return
+        if not is_top and (root / PRIVATE_STORE).is_dir():
             return
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except NotADirectoryError:
@@ -62,8 +70,12 @@ def find_runs(root: Path) -> Iterator[Path]:
         warn(f"{error.strerror} ({root}): runs in it are left out")
         return
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False) and not is_private(entry.name):
-            yield from find_runs(Path(entry.path))
+        if is_private(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _find_runs(Path(entry.path), is_top=False)
+        elif entry.is_symlink() and (Path(entry.path) / RUN).is_file():
+            warn(f"{entry.path} is a symbolic link to a run and is left out: name it to have it")
 
 
 class StoredRun:

@@ -255,7 +255,10 @@ def remote() -> None:
 def remote_add(name: str, url: str) -> None:
     """Give a remote a name. The first one is the default."""
     from runfmt_sync.configuration import add_remote
+    from runfmt_sync.remotes import is_served
 
+    if not is_served(url):
+        raise UsageError(f"nothing that is installed opens {url}: give a folder, or a server's http(s) URL")
     click.echo(f"{name} is {add_remote(name, url)}")
 
 

@@ -114,7 +114,10 @@ def take_inventory(
     run = StoredRun(folder)
     if run.is_damaged:
         raise FormatError(
-            "R010", f"no readable {RUN}: `runfmt recover {folder}` makes the run whole again", str(folder)
+            "R010",
+            f"no readable {RUN}: `runfmt recover {folder} --from REMOTE` restores it if the run is there, "
+            f"`runfmt recover {folder}` makes it anew",
+            str(folder),
         )
     key = os.path.abspath(folder)
     known = digests.of(key) if believe else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -76,7 +77,8 @@ class Receipts:
 
 
 def is_another_store(url: str, store_id: str) -> bool:
-    """Whether behind a URL there was another store the last time; remembers this one."""
+    """Whether behind a URL or a path there was another store the last time; remembers this one."""
+    url = url if "://" in url else os.path.abspath(url)
     journal = Journal(state_folder() / "stores.jsonl")
     before = journal.get(url)
     if before != store_id:

@@ -21,9 +21,10 @@ from filelock import FileLock, Timeout
 from runfmt import layout
 from runfmt.documents import read_document, replace, replace_document, sync_directory, temporary_beside
 from runfmt.errors import FormatError, RunNotFound, UsageError
+from runfmt.history import read_lines
 from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid, phase
 from runfmt.reading import CRASHED_AFTER, STATES, StoredRun
-from runfmt.rows import encode_document
+from runfmt.rows import decode, encode_document
 from runfmt.stream import Stream
 from runfmt.summary import Aggregate, summarise
 from runfmt_sync.digests import CHUNK
@@ -93,7 +94,9 @@ def _restore(run: StoredRun, remote: Remote) -> list[str]:
     for path, theirs in sorted(have.entries.items(), key=lambda item: (phase(item[0]), item[0])):
         if is_stream(path):
             size = _restore_stream(run.path, remote, uid, path, theirs)
-            done += [f"{path}: {size:,} bytes restored"] if size else []
+            broken = _broken_lines(run.path / path, theirs.length - size) if size else 0
+            more = f", of which {broken:,} lines cannot be read" if broken else ""
+            done += [f"{path}: {size:,} bytes restored{more}"] if size else []
         elif _is_wanted(run, path):
             _restore_file(run.path, remote, uid, path, theirs)
             done.append(f"{path} restored")
@@ -144,6 +147,22 @@ def _restore_stream(folder: Path, remote: Remote, uid: str, path: str, theirs: H
                 append(file, extent, body)
         os.fsync(file.fileno())
         return theirs.length - size
+
+
+def _broken_lines(path: Path, offset: int) -> int:
+    """How many lines behind an offset are no rows (R023): a remote may be damaged too."""
+    if path.suffix != ".jsonl":
+        return 0
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return sum(not _is_row(line) for _, line in read_lines(file))
+
+
+def _is_row(line: bytes | None) -> bool:
+    try:
+        return line is not None and bool(decode(line))
+    except FormatError:
+        return False
 
 
 def _restore_file(folder: Path, remote: Remote, uid: str, path: str, theirs: Held) -> None:

@@ -28,7 +28,17 @@ from typing import TYPE_CHECKING, BinaryIO
 from runfmt.documents import read_document, remove_folder, replace_document
 from runfmt.editing import lay_edits_together
 from runfmt.errors import Error, FormatError, explain
-from runfmt.layout import EDITS, PRIVATE_LOCK, RUN, id_problem, is_safe, is_stream, is_uid, phase
+from runfmt.layout import (
+    EDITS,
+    PRIVATE_LOCK,
+    PRIVATE_STORE,
+    RUN,
+    id_problem,
+    is_safe,
+    is_stream,
+    is_uid,
+    phase,
+)
 from runfmt.reading import StoredRun, find_runs
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_file
 from runfmt_sync.extents import Extent, Piece
@@ -41,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Refused", "Store"]
 
-PRIVATE = ".runfmt"
 INCOMING = ".incoming"
 TRIES = 3
 ONE_RUN = {
@@ -85,7 +94,7 @@ class Store:
     @property
     def private(self) -> Path:
         """Where the store keeps what is its own."""
-        return self.root / PRIVATE
+        return self.root / PRIVATE_STORE
 
     def look(self) -> None:
         """Find the runs that are there: some may have been copied in, moved or removed by hand."""
@@ -609,7 +618,7 @@ def _fsync_folder(path: Path) -> None:
 def _read_id(root: Path) -> str:
     """The identity of a store, empty if it has none yet."""
     with suppress(FormatError, NotADirectoryError):
-        known = read_document(root / PRIVATE / "store.json").get("id")
+        known = read_document(root / PRIVATE_STORE / "store.json").get("id")
         if isinstance(known, str) and re.fullmatch(r"[0-9a-f-]{36}", known):
             return known
     return ""
@@ -621,5 +630,5 @@ def _now() -> str:
 
 def _make_id(root: Path) -> str:
     made = str(uuid.uuid4())
-    replace_document(root / PRIVATE / "store.json", {"id": made})
+    replace_document(root / PRIVATE_STORE / "store.json", {"id": made})
     return made

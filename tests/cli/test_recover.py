@@ -398,5 +398,5 @@ def test_verify_goes_on_after_a_damaged_run(runfmt, runs, stick):
     runfmt("sync")
     (runs / "a" / "run.json").write_text("{")
     out = runfmt("verify", code=1).stdout
-    assert "a: no readable run.json: `runfmt recover runs/a`" in out
+    assert "a: no readable run.json: `runfmt recover runs/a --from REMOTE`" in out
     assert "b: 8 equal" in out

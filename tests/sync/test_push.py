@@ -3,7 +3,12 @@
 import os
 import shutil
 
+import pytest
+
+from runfmt.reading import find_runs
 from runfmt_sync import push
+from runfmt_sync.push import Push
+from runfmt_sync.receipts import is_another_store
 from runfmt_sync.recover import recover
 from runfmt_sync.remotes import open_remote
 from runmaker import assert_same, contents, make_run, read, rows, write
@@ -125,3 +130,35 @@ def test_document_that_nobody_can_read_is_put_aside_where_it_can_be_mended(sync,
     assert (run / ".config.json.damaged").read_bytes() == b'{"lr": 0.1'
     assert sync()["first"].status in ("synced", "unchanged")
     assert_same(source, remote)
+
+
+def test_remote_among_the_runs_is_not_read_as_runs(sync, source, monkeypatch):
+    make_run(source)
+    push = Push(open_remote(str(source / "backup")))
+    push.run(list(find_runs(source)))
+    assert [path.name for path in find_runs(source)] == ["first"]
+    assert [path.name for path in find_runs(source / "backup")] == ["first"]
+
+
+def test_link_to_a_run_is_left_out_aloud(source, tmp_path):
+    run = make_run(tmp_path / "scratch")
+    (source / "first").symlink_to(run)
+    with pytest.warns(RuntimeWarning, match="symbolic link to a run"):
+        assert list(find_runs(source)) == []
+    assert list(find_runs(source / "first")) == [source / "first"]
+
+
+def test_junk_that_a_remote_has_is_told_when_it_is_restored(sync, source, remote):
+    run = make_run(source)
+    sync()
+    append(remote / "first" / "metrics.jsonl", b"junk\n" + rows(50, 1))
+    told = recover(run, remote=open_remote(str(remote)))
+    assert "of which 1 lines cannot be read" in told[0]
+
+
+def test_one_relative_path_is_two_stores_in_two_folders(source, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert not is_another_store("./stick", name)
+    assert is_another_store("./stick", "c")

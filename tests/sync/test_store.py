@@ -270,7 +270,7 @@ def test_proof_of_a_longer_stream_covers_what_was_asked(store, uid, tmp_path):
 
 
 def test_run_of_another_format_that_was_mended_by_hand_is_taken(store, tmp_path):
-    folder = make_run(store.root, "first", runfmt=2)
+    folder = make_run(store.root, "other", runfmt=2)
     store.look()
     document = read(folder / "run.json")
     ask = Ask(document["uid"], "", {})

@@ -17,7 +17,7 @@ from runfmt_sync.extents import Piece
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.store import Refused
 
-__all__ = ["GROUP", "Remote", "open_remote"]
+__all__ = ["GROUP", "Remote", "is_served", "open_remote"]
 
 GROUP = "runfmt.remotes"
 
@@ -79,6 +79,12 @@ def open_remote(url: str, *, sleep: Callable[[float], None] = time.sleep) -> Rem
     raise UsageError(
         f"no remote for {scheme}:// is installed (there is: a folder, {', '.join(known)}): {url}"
     )
+
+
+def is_served(url: str) -> bool:
+    """Whether something that is installed opens a URL or a path."""
+    scheme = urlsplit(url).scheme
+    return "://" not in url or scheme in ("file", "http", "https") or _serving(scheme) is not None
 
 
 def _serving(scheme: str):  # type: ignore[no-untyped-def]
