@@ -33,7 +33,7 @@ from runfmt.documents import (
     replace_document,
     temporary_folder,
 )
-from runfmt.errors import CommError, Error, FormatError, UsageError, warn
+from runfmt.errors import CommError, Error, FormatError, UsageError, explain, remedy, warn
 from runfmt.layout import ARTIFACT, ARTIFACTS, PRIVATE_CACHE, is_safe, media_path
 from runfmt.rows import encode_document
 from runfmt.saving import safe_name
@@ -109,6 +109,7 @@ class Artifact:
         self.entries: dict[str, Entry] = {}
         self._version: str | None = None
         self._staging: Path | None = None
+        self._was_refused = False
 
     @property
     def name(self) -> str:
@@ -190,11 +191,22 @@ class Artifact:
         self._add(Entry(name, path, None, *_digest(path)), overwrite="w" in mode)
 
     def _taken(self, name: str, path: Path) -> Entry:
-        """An entry of a copy of a file as it is now, or, without an open run, of the file itself."""
+        """An entry of a copy of a file as it is now; of the file itself without a run or room for it."""
         directory = _run_directory()
         if directory is None:
             return Entry(name, path)
-        copy, digest, size = copy_named(path, self._stage(directory), lambda _: secrets.token_hex(8))
+        try:
+            copy, digest, size = copy_named(path, self._stage(directory), lambda _: secrets.token_hex(8))
+        except OSError as error:
+            if _is_strict():
+                raise
+            if not self._was_refused:
+                self._was_refused = True
+                warn(
+                    f"{explain(error)}: {path} could not be copied yet; {remedy(error)}, and keep the file "
+                    "as it is until the artifact is logged"
+                )
+            return Entry(name, path)
         return Entry(name, copy, None, digest, size)
 
     def _stage(self, directory: Path | None) -> Path:
@@ -309,6 +321,11 @@ def _run_directory() -> Path | None:
     return None if run is None or run.settings.disabled else Path(run.directory)
 
 
+def _is_strict() -> bool:
+    """Whether the open run raises what the disk refuses."""
+    return bool(sys.modules["runfmt"].run.settings.strict)
+
+
 def _is_same(one: Entry, other: Entry) -> bool:
     return one == other or (one.sha256 is not None and one.sha256 == other.sha256)
 
@@ -343,6 +360,7 @@ def log_artifact(
     artifact_or_path: Any,
     *,
     settle: Callable[[Path], None] = leave_to_system,
+    strict: bool = False,
     name: str | None = None,
     type: str | None = None,
     aliases: Any = None,
@@ -350,11 +368,26 @@ def log_artifact(
     """Copy an artifact, or a file or folder, into a run directory as a new version.
 
     ``aliases`` is one text or several; the newest version is ``latest`` in any case. ``settle``
-    is called with each file in its place, the document that names them last.
+    is called with each file in its place, the document that names them last. What the disk
+    refuses is warned of, and raised if ``strict``; the artifact can then be logged again.
     """
     artifact = artifact_or_path
     if not isinstance(artifact, Artifact):
         artifact = _of_path(artifact_or_path, name or _default_name(directory, artifact_or_path), type)
+    try:
+        _write_version(directory, artifact, aliases, settle)
+    except OSError as error:
+        if strict:
+            raise
+        warn(
+            f"{explain(error)}: artifact {artifact._name} was not logged; {remedy(error)} and log it again, "
+            "the training goes on"
+        )
+    return artifact
+
+
+def _write_version(directory: Path, artifact: Artifact, aliases: Any, settle: Callable[[Path], None]) -> None:
+    """Fill the folder of a new version, its document last, and make the artifact that version."""
     given = [aliases] if isinstance(aliases, str) else list(aliases or [])
     document = _document(artifact, list(dict.fromkeys([*artifact.aliases, *given])))
     folder = _claimed(directory, artifact._name)
@@ -364,11 +397,11 @@ def log_artifact(
         path = _path_in_version(entry.name, entries)
         entries[entry.name] = _stored(entry, folder, path, artifact._staging)
         if entry.source is not None:
+            artifact.entries[entry.name] = dataclasses.replace(entry, source=folder / path)
             settle(folder / path)
     replace_document(folder / ARTIFACT, document, durable=False)
     settle(folder / ARTIFACT)
     _take(artifact, document, folder, is_latest=True)
-    return artifact
 
 
 def _of_path(path: Any, name: str, type: str | None) -> Artifact:

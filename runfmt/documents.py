@@ -6,8 +6,8 @@ import errno
 import fcntl
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,7 +46,10 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
     """
     temporary = temporary_beside(path)
     try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with (
+            _named(path),
+            open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file,
+        ):
             file.write(data)
             if durable:
                 file.flush()
@@ -57,6 +60,17 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
         raise
     if durable:
         sync_directory(path.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say which file it was, which the system does not when it refuses to write into an open one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def replace_document(
@@ -79,7 +93,7 @@ def copy_named(
 
     temporary, digest, size = temporary_beside(folder / "copy"), hashlib.sha256(), 0
     try:
-        with open(source, "rb") as original, open(temporary, "xb") as file:
+        with _named(folder), open(source, "rb") as original, open(temporary, "xb") as file:
             while piece := original.read(PIECE):
                 digest.update(piece)
                 size += file.write(piece)

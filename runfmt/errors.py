@@ -14,6 +14,7 @@ Every text says what, where, and what to do next.
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 
@@ -27,6 +28,7 @@ __all__ = [
     "RunNotFound",
     "UsageError",
     "explain",
+    "remedy",
     "warn",
 ]
 
@@ -95,6 +97,12 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
     return str(error)
+
+
+def remedy(error: OSError) -> str:
+    """What to do about a disk that refuses."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "make room" if is_full else "see that the disk is there and can be written"
 
 
 def warn(text: str, stacklevel: int | None = None) -> None:

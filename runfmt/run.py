@@ -21,7 +21,7 @@ from runfmt.background import Background
 from runfmt.config import Config
 from runfmt.console import Console
 from runfmt.documents import make_durable, replace_document
-from runfmt.errors import FormatError, NotStarted, UsageError, warn
+from runfmt.errors import FormatError, NotStarted, UsageError, remedy, warn
 from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, new_uid, stream_name
 from runfmt.live import LiveSummary, Summary
 from runfmt.rows import RESERVED, encode
@@ -436,9 +436,9 @@ class Run:
             return artifact_or_path
         from runfmt.artifacts import log_artifact
 
-        return log_artifact(
-            self.directory, artifact_or_path, settle=self._settle, name=name, type=type, aliases=aliases
-        )
+        about = {"name": name, "type": type, "aliases": aliases}
+        strict = self.settings.strict
+        return log_artifact(self.directory, artifact_or_path, settle=self._settle, strict=strict, **about)
 
     def log_model(self, path: Any, name: str | None = None, aliases: Any = None) -> Any:
         """Copy a model's files into the run as a new version of an artifact of type ``model``."""
@@ -584,7 +584,7 @@ class Run:
                 raise
             if name not in self._warned:
                 self._warned.add(name)
-                warn(f"{error.strerror} ({self.directory / name}): it could not be written; make room")
+                warn(f"{error.strerror} ({self.directory / name}): it could not be written; {remedy(error)}")
 
     def _settle(self, path: Path) -> None:
         """A file of the run is in its place: make it durable at once (R073), or in the next round."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from runfmt.errors import warn
+from runfmt.errors import remedy, warn
 
 __all__ = ["BUFFER", "Stream"]
 
@@ -123,7 +123,7 @@ class Stream:
         self._wait(line)
         self._warn(
             f"{self._reason} ({self.path}): lines are kept in memory, up to {BUFFER >> 20} MiB, "
-            "until the disk takes them; make room, the training goes on"
+            f"until the disk takes them; {remedy(error)}, the training goes on"
         )
 
     def _wait(self, line: bytes) -> None:

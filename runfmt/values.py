@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from runfmt.arrays import is_array_type, is_of, size, to_numpy
-from runfmt.errors import MissingLibrary, UsageError, warn
+from runfmt.errors import MissingLibrary, UsageError, explain, remedy, warn
 from runfmt.layout import MAX_DEPTH
 from runfmt.media import Batch, Histogram, Image, Media, Plotly, Sink
 from runfmt.rows import whole_text
@@ -82,7 +82,7 @@ def _stored(media: Media, path: str, sink: Sink) -> Any:
     except OSError as error:
         if sink.strict:
             raise
-        warn(f"{error.strerror} ({error.filename}): {path!r} is logged as null; make room")
+        warn(f"{explain(error)}: {path!r} is logged as null; {remedy(error)}")
         return None
 
 

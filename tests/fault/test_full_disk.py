@@ -1,6 +1,7 @@
 """A disk that refuses: rows wait in memory, whole, in order; what does not fit is counted."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -38,7 +39,7 @@ def test_rows_that_a_full_disk_refused_come_later(tmp_path, filter_):
     stored, said = train(tmp_path, filter_, 2**20)
     assert [row["v"] for row in stored.history().rows] == list(range(300))
     assert stored.problems == []
-    assert said.count("make room, the training goes on") == 1
+    assert said.count("the training goes on") == 1
 
 
 def test_rows_beyond_the_buffer_are_counted_where_they_are_missing(tmp_path):
@@ -53,3 +54,46 @@ def test_rows_beyond_the_buffer_are_counted_where_they_are_missing(tmp_path):
     assert gap["rows"] > 0
     assert kept == sorted(kept)
     assert [problem.rule for problem in stored.problems] == ["R052"]
+
+
+ARTIFACT = """
+import os, resource, runfmt, warnings
+warnings.simplefilter("always")
+run = runfmt.init(id="one", console="off", strict={strict})
+open("model.bin", "wb").write(os.urandom(300_000))
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+model = runfmt.Artifact("model", type="model")
+model.add_file("model.bin")
+runfmt.log_artifact(model)
+runfmt.log_model("model.bin", "other")
+runfmt.log({{"im": runfmt.Html("x" * 200_000)}})
+assert not model.is_logged
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+assert runfmt.log_artifact(model).file_count == 1
+run.log({{"v": 1}})
+"""
+
+
+def logs_artifact(tmp_path, *, strict):
+    command = [sys.executable, "-c", ARTIFACT.format(strict=strict)]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_artifact_that_a_full_disk_refused_is_warned_of_and_can_be_logged_again(tmp_path):
+    done = logs_artifact(tmp_path, strict=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("model.bin could not be copied yet") == 2
+    assert "artifact model was not logged" in done.stderr
+    assert "artifact other was not logged" in done.stderr
+    assert re.search(r"\(\S+/media/html/im_\w+\.html\): 'im' is logged as null", done.stderr)
+    [document] = (tmp_path / "runs" / "one").rglob("artifact.json")
+    assert json.loads(document.read_bytes())["entries"]["model.bin"]["size"] == 300_000
+    assert (document.parent / "model.bin").stat().st_size == 300_000
+
+
+def test_artifact_that_a_full_disk_refused_raises_in_a_strict_run(tmp_path):
+    done = logs_artifact(tmp_path, strict=True)
+    assert done.returncode == 1
+    assert "OSError" in done.stderr
+    assert "add_file" in done.stderr
