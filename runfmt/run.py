@@ -93,6 +93,7 @@ class Run:
         self.resumed = False
         self.config = Config(self._save_config, self._check_open, allow_val_change=settings.allow_val_change)
         self._document = document
+        self._place = os.stat(directory)
         self._writer = writer or settings.writer
         self._lock = threading.RLock()
         self._step, self._step_is_open, self._first_step = 0, False, 0
@@ -110,7 +111,23 @@ class Run:
         path = self.directory / stream_name(kind, writer or self._writer)
         fsync = kind == "metrics" and self.settings.durability == "fsync"
         strict = kind == "metrics" and self.settings.strict
-        return Stream(path, fsync=fsync, strict=strict, **options)
+        elsewhere = lambda: self._elsewhere(kind)  # noqa: E731
+        return Stream(path, fsync=fsync, strict=strict, elsewhere=elsewhere, **options)
+
+    def _elsewhere(self, kind: str) -> Path | None:
+        """Where a stream goes on whose name another file has taken (R064)."""
+        if not self._is_there():
+            return None
+        if kind == "metrics":
+            self._live.distrust()
+        return self.directory / stream_name(kind, own_writer())
+
+    def _is_there(self) -> bool:
+        """Whether the run directory is where it was; who moves it meanwhile may put another there."""
+        try:
+            return os.path.samestat(os.stat(self.directory), self._place)
+        except OSError:
+            return False
 
     def _start(self, event: str) -> None:
         """Begin to record what goes on around the rows."""

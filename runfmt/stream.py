@@ -22,6 +22,8 @@ __all__ = ["BUFFER", "Stream"]
 
 BUFFER = 64 * 2**20
 """Bytes of refused lines that are kept in memory."""
+PIECE = 2**20
+"""Bytes that are copied at a time."""
 RETRY_AFTER = 0.2
 """Seconds between attempts at a disk that refuses."""
 
@@ -36,6 +38,9 @@ class Stream:
 
     ``foreign`` becomes true at the first :meth:`append` or :meth:`sync` after someone
     else has appended: the caller then goes on elsewhere (R064).
+
+    ``elsewhere`` gives the path where the stream goes on, with all that it holds, once another
+    file has taken its name, as editors do that save by a rename; None if it cannot.
     """
 
     def __init__(
@@ -43,12 +48,14 @@ class Stream:
         path: Path,
         *,
         gap: Callable[[int, str], bytes] | None = None,
+        elsewhere: Callable[[], Path | None] | None = None,
         strict: bool = False,
         fsync: bool = False,
     ) -> None:
         self.path = path
         self.foreign = False
         self._gap, self._strict, self._fsync = gap, strict, fsync
+        self._elsewhere = elsewhere
         # Reentrant: a signal handler may print or finish in the middle of an append.
         self._lock = threading.RLock()
         self._sync_lock = threading.RLock()
@@ -115,6 +122,36 @@ class Stream:
             if size > self._end:
                 self.foreign, self._end = True, size
 
+    def _notice_replaced(self) -> None:
+        """Look whether the name is another file's now, which only :meth:`_move` can save the lines from."""
+        if self._elsewhere is None or self._descriptor < 0:
+            return
+        with suppress(OSError):  # no such file: it was deleted, or moved with its folder
+            is_ours = os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+            if not is_ours and (path := self._elsewhere()) is not None:
+                self._move(path)
+
+    def _move(self, path: Path) -> None:
+        """Go on in a new file, which begins with all whole lines; on a refusal nothing has changed."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor, at = os.open(path, flags, 0o666), 0
+        try:
+            while piece := os.pread(self._descriptor, min(PIECE, self._end - at), at):
+                at += os.write(descriptor, piece)
+        except OSError as error:
+            os.close(descriptor)
+            path.unlink()
+            self._warn(f"{error.strerror} ({path}): {self.path.name} was replaced; {remedy(error)}")
+            return
+        with self._sync_lock:
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+        warn(
+            f"another file has replaced {self.path}, which is being written: all its lines are in "
+            f"{path.name} and go on there; writers='all' reads them"
+        )
+        self.path, self._end, self._torn, self._dirty = path, at, False, True
+
     def _refused(self, line: bytes, error: OSError) -> None:
         if self._strict:
             raise error
@@ -157,6 +194,7 @@ class Stream:
     def sync(self) -> None:
         """Make what was written durable, and try again what was refused; for a background thread."""
         with self._lock:
+            self._notice_replaced()
             if self._waiting or self._lost or self._torn:
                 self._drain()
             dirty, self._dirty = self._dirty, False

@@ -222,6 +222,29 @@ def test_two_writers_of_a_stream_lose_nothing(start):
     assert sorted(found) == [0, 1, 7]
 
 
+@pytest.mark.parametrize("is_seen", ["between rows", "at the end"])
+def test_stream_that_an_editor_replaces_goes_on_elsewhere_with_all_rows(start, tmp_path, is_seen):
+    run = start()
+    for v in range(10):
+        run.log({"v": v})
+    beginning = (run.directory / "metrics.jsonl").read_bytes().splitlines(keepends=True)[:4]
+    (tmp_path / "saved").write_bytes(b"".join(beginning))
+    os.replace(tmp_path / "saved", run.directory / "metrics.jsonl")
+    with pytest.warns(RuntimeWarning, match=r"replaced .*metrics\.jsonl.*metrics\.w[0-9a-f]{8}\.jsonl"):
+        (run.save if is_seen == "between rows" else run.finish)()
+    if is_seen == "between rows":
+        for v in range(10, 20):
+            run.log({"v": v})
+        run.finish()
+    stored = StoredRun(run.directory)
+    [other] = set(stored.writers) - {"main"}
+    assert [row["v"] for row in stored.history("main").rows] == list(range(4))
+    assert [row["v"] for row in stored.history(other).rows] == list(
+        range(20 if is_seen == "between rows" else 10)
+    )
+    assert stored.problems == []
+
+
 def test_short_run_has_one_sample_of_the_machine(start):
     run = start()
     run.finish()
