@@ -28,6 +28,7 @@ from runfmt.documents import (
     copy_named,
     create,
     leave_to_system,
+    make_folder,
     move,
     read_document,
     replace_document,
@@ -441,8 +442,9 @@ def _claimed(directory: Path, name: str) -> Path:
     number = 1 + max((number for number, _ in _versions(directory.absolute().parent, name)), default=-1)
     while True:
         folder = directory / ARTIFACTS / name / f"v{number}"
+        make_folder(folder.parent, directory)
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             number += 1
         else:

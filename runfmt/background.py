@@ -113,7 +113,7 @@ class Background:
             job(**options)
         except Exception as error:
             name = getattr(job, "__name__", "job")
-            if name not in self._failed:
+            if not self._run._is_gone() and name not in self._failed:
                 self._failed.add(name)
                 warn(f"{type(error).__name__}: {error} ({self._run.directory}, {name}): the training goes on")
 

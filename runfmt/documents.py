@@ -21,6 +21,7 @@ __all__ = [
     "leave_to_system",
     "lock",
     "make_durable",
+    "make_folder",
     "move",
     "read_document",
     "remove_folder",
@@ -143,6 +144,16 @@ def keep_aside(path: Path) -> Path:
     aside = path.with_name(f".{path.name}.damaged")
     replace(aside, path.read_bytes())
     return aside
+
+
+def make_folder(folder: Path, top: Path) -> None:
+    """Make a folder in a run directory, but never that itself: it would come back where it was moved away.
+
+    Raises ``OSError``.
+    """
+    if not top.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the run directory was moved or deleted", str(top))
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def remove_folder(path: Path) -> None:

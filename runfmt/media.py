@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import orjson
 
 from runfmt.arrays import is_array, is_of, is_torch, numpy, to_numpy
-from runfmt.documents import copy_named, leave_to_system, replace
+from runfmt.documents import copy_named, leave_to_system, make_folder, replace
 from runfmt.errors import MissingLibrary, UsageError, warn
 from runfmt.layout import media_path
 from runfmt.pixels import movie, pillow, to_pillow
@@ -74,7 +74,7 @@ class DirectorySink:
         ending = _ending(ending)
         if isinstance(data, Path):
             folder = (self._directory / media_path(kind, key, "", ending)).parent
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, self._directory)
             name = lambda digest: Path(media_path(kind, key, digest, ending)).name  # noqa: E731
             target, digest, size = copy_named(data, folder, name, keep=True)
             self._settle(target)
@@ -83,7 +83,7 @@ class DirectorySink:
         path = media_path(kind, key, digest, ending)
         target = self._directory / path
         if not (target.is_file() and target.stat().st_size == len(data)):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, self._directory)
             replace(target, data, durable=False)
         self._settle(target)
         return {"path": path, "sha256": digest, "size": len(data)}

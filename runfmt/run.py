@@ -145,6 +145,18 @@ class Run:
         for said in self._live.definitions.by_name.values():
             self._step_metrics.define(said, self._last_value(said.step_metric), overwrite=False)
 
+    def _is_gone(self) -> bool:
+        """Whether the run directory was moved or deleted, which is warned of once."""
+        if self._is_there():
+            return False
+        if "gone" not in self._warned:
+            self._warned.add("gone")
+            warn(
+                f"{self.directory} was moved or deleted while it was being written: rows go on where it is "
+                "now, but its documents and files do not; move runs that have ended"
+            )
+        return True
+
     # What it is
 
     def __getattr__(self, name: str) -> Any:
@@ -188,7 +200,8 @@ class Run:
     def dir(self) -> str:
         """A folder in the run whose contents are kept."""
         folder = self.directory / FILES
-        folder.mkdir(exist_ok=True)
+        if not self._is_gone():
+            folder.mkdir(exist_ok=True)
         return str(folder)
 
     @property
@@ -553,7 +566,8 @@ class Run:
             self._events.close()
             if self._is_main:
                 self._save_config()
-                self._write_document(SUMMARY, self._live.result(MAX_STEP + 1))
+                if not self._is_gone():
+                    self._write_document(SUMMARY, self._live.result(MAX_STEP + 1))
                 self._change(state=state, exit_code=exit_code, finished_at=utc(now()))
         lifecycle.ended(self, exit_code, quiet=quiet)
 
@@ -592,7 +606,7 @@ class Run:
 
     def _write_document(self, name: str, document: Mapping[str, Any], *, durable: bool = True) -> None:
         """Replace a document, as the main writer; a disk that refuses is warned of once a document."""
-        if not self._is_main or self._forked:
+        if not self._is_main or self._forked or self._is_gone():
             return
         try:
             replace_document(self.directory / name, document, durable=durable)

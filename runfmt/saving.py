@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from runfmt.documents import copy_named, leave_to_system
+from runfmt.documents import copy_named, leave_to_system, make_folder
 from runfmt.errors import UsageError, warn
 from runfmt.layout import CODE, FILES, RUN
 
@@ -29,8 +29,10 @@ class Copied:
     its place: it makes the copy durable, or sees to it that this will happen.
     """
 
-    def __init__(self, pairs: list[tuple[Path, Path]], settle: Callable[[Path], None]) -> None:
-        self._pairs, self._settle = pairs, settle
+    def __init__(
+        self, directory: Path, pairs: list[tuple[Path, Path]], settle: Callable[[Path], None]
+    ) -> None:
+        self._directory, self._pairs, self._settle = directory, pairs, settle
         self._seen: dict[Path, tuple[int, int, int]] = {}
         self.names = [str(target) for _, target in pairs]
         self.refresh()
@@ -50,7 +52,7 @@ class Copied:
         state = (status.st_mtime_ns, status.st_size, status.st_ino)
         if self._seen.get(target) == state:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent, self._directory)
         # What replaces an older copy is durable before, so that a power cut leaves one of the two.
         copy_named(source, target.parent, lambda _: target.name, durable=target.exists())
         self._settle(target)
@@ -86,7 +88,7 @@ def save(
     pairs = _pairs(directory.absolute() / FILES, str(pattern), base)
     if not pairs:
         warn(f"no file matches {text} yet, and none was saved: call save() when it is there")
-    return Copied(pairs, settle)
+    return Copied(directory, pairs, settle)
 
 
 def restored(directory: Path, name: str, root: Any = None, *, replace: bool = False) -> Path:
@@ -155,7 +157,7 @@ def log_code(
         for path in _code_in(top, directory.absolute().parent)
         if include(str(path)) and not exclude(str(path))
     ]
-    return Copied([(path, target / safe_name(path.relative_to(top))) for path in found], settle)
+    return Copied(directory, [(path, target / safe_name(path.relative_to(top))) for path in found], settle)
 
 
 def _is_code(path: str) -> bool:

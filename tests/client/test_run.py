@@ -245,6 +245,26 @@ def test_stream_that_an_editor_replaces_goes_on_elsewhere_with_all_rows(start, t
     assert stored.problems == []
 
 
+def move_and_log_everything(run, target, path):
+    os.rename(run.directory, target)
+    run.log({"im": runfmt.Html("<p>")})
+    run.save(path)
+    run.log_artifact(path, "set")
+    run.config["late"] = 1
+    run.log({"v": 1, "in": run.dir})
+    run.finish()
+
+
+def test_run_that_is_moved_keeps_its_rows_and_leaves_nothing_in_its_old_place(start, tmp_path):
+    run = start(id="one")
+    (tmp_path / "saved.txt").write_text("text")
+    with pytest.warns(RuntimeWarning) as said:
+        move_and_log_everything(run, tmp_path / "moved", tmp_path / "saved.txt")
+    assert sum("was moved or deleted while it was being written" in str(one.message) for one in said) == 1
+    assert not run.directory.exists()
+    assert [row.get("v") for row in StoredRun(tmp_path / "moved").history().rows] == [None, 1]
+
+
 def test_short_run_has_one_sample_of_the_machine(start):
     run = start()
     run.finish()
