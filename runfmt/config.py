@@ -15,7 +15,8 @@ class Config(MutableMapping[str, Any]):
     """Items and attributes are the same: ``config.lr`` is ``config["lr"]``.
 
     An existing key takes another value only with ``allow_val_change``; a refused
-    update changes nothing. Nested dicts may be changed in place.
+    update changes nothing. Nested dicts may be changed in place. A copy, also of a pickle, is
+    a plain dict.
     """
 
     def __init__(
@@ -113,6 +114,9 @@ class Config(MutableMapping[str, Any]):
 
     def __setattr__(self, key: str, value: Any) -> None:
         self[key] = value
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (self.as_dict(),)
 
     def __repr__(self) -> str:
         return repr(self._items)

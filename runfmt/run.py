@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +74,8 @@ class Run:
     ``directory`` is the run directory, ``dir`` the folder in it for files of
     one's own; ``id``, ``uid``, ``project``, ``entity``, ``group``, ``job_type``
     and ``state`` are as in ``run.json``. ``log`` never raises for a full or
-    broken disk unless the run is ``strict``.
+    broken disk unless the run is ``strict``. A copy of a run is the run itself; a pickle of one
+    loads as the active run of the process that loads it, or None.
     """
 
     id: str
@@ -580,6 +581,17 @@ class Run:
         from runfmt.lifecycle import exit_code
 
         self.finish(exit_code(error))
+
+    def __copy__(self) -> Run:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Run:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[], Run | None], tuple[()]]:
+        from runfmt.session import active_run
+
+        return active_run, ()
 
     def __repr__(self) -> str:
         return f"<Run {self.path} ({self.name}) in {self.directory}>"

@@ -1,8 +1,10 @@
 """What a trainer does with a run, and what lies on disk then."""
 
+import copy
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -263,6 +265,21 @@ def test_run_that_is_moved_keeps_its_rows_and_leaves_nothing_in_its_old_place(st
     assert sum("was moved or deleted while it was being written" in str(one.message) for one in said) == 1
     assert not run.directory.exists()
     assert [row.get("v") for row in StoredRun(tmp_path / "moved").history().rows] == [None, 1]
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_model_that_holds_a_run_and_its_config_can_be_copied_and_pickled(start, mode):
+    run = start(mode=mode, config={"lr": 1, "net": {"width": 2}})
+    model = {"run": run, "config": run.config}
+    copied = copy.deepcopy(model)
+    assert copied["run"] is copy.copy(run) is run
+    copied["config"]["net"]["width"] = 3
+    assert run.config["net"]["width"] == 2
+    pickled = pickle.dumps(model)
+    assert pickle.loads(pickled) == {"run": run, "config": {"lr": 1, "net": {"width": 2}}}
+    assert type(pickle.loads(pickled)["config"]) is type(copied["config"]) is dict
+    run.finish()
+    assert pickle.loads(pickled)["run"] is None
 
 
 def test_short_run_has_one_sample_of_the_machine(start):
