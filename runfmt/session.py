@@ -151,6 +151,8 @@ def _file_defaults() -> dict[str, Any]:
 
 def _open(asked: Settings, values: dict[str, Any]) -> Run:
     asked.root.mkdir(parents=True, exist_ok=True)
+    if asked.fork_from is not None:
+        _check_parent(asked.root, *asked.fork_from)
     resume_file = _resume_file(asked) if asked.resume == "auto" else None
     found, held = _directory(asked, resume_file)
     try:
@@ -173,6 +175,9 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
     if writer == MAIN and is_locked:
         writer = own_writer()
         warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}")
+    last = last_step(found / stream_name("metrics", asked.writer)) if carry_on else -1
+    if asked.resume_step is not None:
+        _check_step(found, asked.resume_step, last)
     document = _document(asked, found, carry_on=carry_on)
     if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
         replace_document(found / CONFIG, {})
@@ -180,7 +185,7 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
         sync_directory(asked.root)  # R018
     run = Run(found, document, asked, writer=writer)
     if carry_on:
-        run._resume(last_step(found / stream_name("metrics", asked.writer)), _resumed_config(found, writer))
+        run._resume(last, _resumed_config(found, writer))
     if asked.fork_from:
         _copy_parent(run, asked)
     run.config._set(values, allow=True)
@@ -311,13 +316,25 @@ def _count(root: Path) -> int:
         return max(1, sum(entry.is_dir() and not entry.name.startswith(".") for entry in entries))
 
 
+def _check_parent(root: Path, run_id: str, step: int) -> None:
+    parent = root / run_id
+    if not _is_run(parent, MAIN):
+        raise RunNotFound(f"there is no run {run_id!r} in {root} to fork from: give another id")
+    _check_step(parent, step, last_step(parent / METRICS))
+
+
+def _check_step(found: Path, step: int, last: int) -> None:
+    """Refuse a step to go on from that the run has not come to."""
+    if step > last:
+        said = f"its last is {last}" if last >= 0 else "it has none"
+        raise UsageError(f"{found} has no step {step}, {said}: give a lower one")
+
+
 def _copy_parent(run: Run, asked: Settings) -> None:
     """Begin with the parent's rows up to a step, and name the parent."""
     assert asked.fork_from is not None  # noqa: S101  who calls has looked
     parent_id, step = asked.fork_from
     parent = asked.root / parent_id
-    if not _is_run(parent, MAIN):
-        raise RunNotFound(f"there is no run {parent_id!r} in {asked.root} to fork from: give another id")
     with open(parent / METRICS, "rb") as stream:
         rows = read_history(stream).rows
     for row in rows:

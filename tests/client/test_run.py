@@ -282,6 +282,19 @@ def test_model_that_holds_a_run_and_its_config_can_be_copied_and_pickled(start, 
     assert pickle.loads(pickled)["run"] is None
 
 
+@pytest.mark.parametrize("option", ["resume_from", "fork_from"])
+def test_step_beyond_the_last_is_refused_and_nothing_written(start, tmp_path, option):
+    run = start(id="one")
+    run.log({"v": 0}, step=19)
+    run.finish()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(runfmt.UsageError, match="no step 20, its last is 19"):
+        start(**{option: "one?_step=20"})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    start(**{option: "one?_step=19"})
+    assert runfmt.run.step == 20
+
+
 def test_short_run_has_one_sample_of_the_machine(start):
     run = start()
     run.finish()
