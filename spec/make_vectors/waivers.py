@@ -15,7 +15,7 @@ WAIVERS = {
     },
     "R016": {
         "reason": "About a run under two names.",
-        "test": "tests/sync/test_push.py::test_renamed_run_stays_where_it_is",
+        "test": "tests/remotes/test_two_sides.py::test_renamed_run_stays_where_it_is",
     },
     "R018": {
         "reason": "About what a power cut leaves.",
