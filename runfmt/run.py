@@ -85,6 +85,8 @@ class Run:
     group: str
     job_type: str
     state: str
+    _lost = 0
+    """Rows that the disk had not taken when the run ended."""
 
     def __init__(
         self, directory: Path, document: dict[str, Any], settings: Settings, *, writer: str | None = None
@@ -563,7 +565,7 @@ class Run:
                 return
             self._finished = True
             self._event("finish", state=state, exit_code=exit_code)
-            self._metrics.close()
+            self._lost = self._metrics.close()
             self._events.close()
             if self._is_main:
                 self._save_config()

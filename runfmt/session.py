@@ -365,7 +365,17 @@ def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
     if remembered is not None and exit_code == 0:
         remembered.unlink(missing_ok=True)
     if not quiet:
-        _tell(run, f"{run.name} {run.state}; to bring it along: runfmt sync {_shown(run.directory.parent)}")
+        _tell(run, f"{run.name} {run.state}{_what_next(run)}")
+
+
+def _what_next(run: Run) -> str:
+    if not run._lost:
+        return f"; to bring it along: runfmt sync {_shown(run.directory.parent)}"
+    where = _shown(run.directory)
+    return (
+        f", but its last {run._lost:,} rows are lost, as the disk did not take them ({where}): make room, "
+        f"then runfmt recover {where}, and resume it to log them again"
+    )
 
 
 def in_child() -> None:

@@ -26,6 +26,15 @@ for step in range(300):
 run.save()
 run.finish()
 """
+STAYS_FULL = """
+import resource, runfmt
+run = runfmt.init(project="p", id="one", console="off")
+run.log({"v": 0})
+size = (run.directory / "metrics.jsonl").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+for step in range(1, 1201):
+    run.log({"v": step})
+"""
 
 
 def train(tmp_path, filter_, buffer):
@@ -54,6 +63,14 @@ def test_rows_beyond_the_buffer_are_counted_where_they_are_missing(tmp_path):
     assert gap["rows"] > 0
     assert kept == sorted(kept)
     assert [problem.rule for problem in stored.problems] == ["R052"]
+
+
+def test_last_line_says_what_a_disk_that_stays_full_has_cost(tmp_path):
+    command = [sys.executable, "-c", STAYS_FULL]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    last = done.stderr.splitlines()[-1]
+    assert "its last 1,200 rows are lost, as the disk did not take them (runs/one): make room" in last
+    assert "runfmt recover runs/one" in last
 
 
 ARTIFACT = """
