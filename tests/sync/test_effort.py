@@ -81,9 +81,9 @@ def test_sync_of_runs_that_stand_loads_only_what_it_needs(effort):
 
 
 def test_second_sync_right_after_the_first_reads_next_to_nothing(effort):
-    effort(30)
-    again = effort(30)
-    assert again["open"] < 30 * FILES  # the run.json of each, and what was written a moment ago
+    first, again = effort(30), effort(30)
+    # The run.json of each, and what was written in the last moment; how much that is the disk decides.
+    assert again["open"] < first["open"] / 2
 
 
 def test_first_sync_reads_each_file_a_few_times(effort):
@@ -141,9 +141,10 @@ def test_file_is_believed_only_when_its_time_can_tell(source, remote, sync, afte
 
 @pytest.mark.parametrize(("age", "is_settled"), [(0.05, False), (0.5, True), (3, True)])
 def test_coarse_times_need_two_seconds_and_fine_ones_a_tenth(age, is_settled):
-    fine = digests.Signature(1, NOW + 1, 1)
-    coarse = digests.Signature(1, NOW, 1)
-    now = NOW + int(age * 10**9) + 1
+    whole = 1_800_000_000 * 10**9
+    fine = digests.Signature(1, whole + 1, 1)
+    coarse = digests.Signature(1, whole, 1)
+    now = whole + int(age * 10**9) + 1
     assert digests._is_settled(fine, now) is is_settled
     assert digests._is_settled(coarse, now) is (age > 2)
 
