@@ -163,7 +163,7 @@ def resolve(
         tags=checked_tags(tags if tags is not None else _split(environment("TAGS"))),
         group=group or environment("RUN_GROUP") or "",
         job_type=job_type or environment("JOB_TYPE") or "",
-        disabled=_one_of("mode", mode or environment("MODE") or "offline", MODES) == "disabled",
+        disabled=_one_of("mode", mode or _mode_around(), MODES) == "disabled",
         resume="must" if resume_step is not None else _resume(resume, run_id),
         reinit=_reinit(reinit),
         rank=rank(),
@@ -183,6 +183,11 @@ def said_in_settings(settings: Any) -> dict[str, Any]:
     """The parameters that a dict or an object of settings gives; the rest of it means nothing here."""
     said = settings if isinstance(settings, Mapping) else getattr(settings, "__dict__", {})
     return {ours: said[theirs] for theirs, ours in _IN_SETTINGS.items() if said.get(theirs) is not None}
+
+
+def _mode_around() -> str:
+    """The mode that the environment asks for; ``DISABLED`` is what trainers wrote before there were modes."""
+    return environment("MODE") or ("disabled" if _is_true(environment("DISABLED")) else "offline")
 
 
 def _is_true(text: str | None) -> bool:

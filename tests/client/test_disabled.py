@@ -8,6 +8,7 @@ import pytest
 
 import runfmt
 from runfmt.disabled import DisabledRun
+from runfmt.settings import resolve
 
 
 @pytest.fixture
@@ -31,6 +32,23 @@ def test_disabled_log_takes_anything_and_counts_steps(run, data):
     runfmt.log(data)
     runfmt.log(data, step=5, commit=True)
     assert run.step == 6
+
+
+@pytest.mark.parametrize(
+    ("around", "disabled"),
+    [
+        ({"WANDB_DISABLED": "true"}, True),
+        ({"RUNFMT_DISABLED": "1"}, True),
+        ({"WANDB_DISABLED": "false"}, False),
+        ({"WANDB_DISABLED": ""}, False),
+        ({"WANDB_DISABLED": "true", "WANDB_MODE": "offline"}, False),
+    ],
+)
+def test_disabled_in_the_environment_is_the_mode_unless_one_is_given(monkeypatch, around, disabled):
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    assert resolve().disabled is disabled
+    assert resolve(mode="offline").disabled is False
 
 
 def test_disabled_run_keeps_config_and_summary_in_memory(run):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,11 @@ except ImportError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert "WandbCallback" in done.stdout
+
+
+def test_package_is_the_command_for_who_has_no_path_to_it(tmp_path):
+    said = [
+        subprocess.run([*command, "ls", "--help"], cwd=tmp_path, capture_output=True, check=True, timeout=60)
+        for command in ([sys.executable, "-m", "runfmt"], [Path(sys.executable).with_name("runfmt")])
+    ]
+    assert said[0].stdout.splitlines()[1:] == said[1].stdout.splitlines()[1:] != []
