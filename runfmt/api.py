@@ -520,6 +520,8 @@ def _member(document: Mapping[str, Any], path: str) -> Any:
         found = found.get(key) if isinstance(found, dict) else None
     if isinstance(found, dict) and last in found:
         return found[last]
+    if path in document:  # a literal key with dots, where nothing is nested so
+        return document[path]
     # W&B's documentation writes the order by a config key as `config.lr.value`.
     return _member(document, path[: -len(".value")]) if above and last == "value" else MISSING
 

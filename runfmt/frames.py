@@ -16,7 +16,7 @@ from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
 from runfmt.history import Problem, read_history
 from runfmt.reading import StoredRun, find_runs
-from runfmt.rows import leaves
+from runfmt.rows import escape, leaves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +208,10 @@ def _with_room(frame: pd.DataFrame, whole: set[str]) -> pd.DataFrame:
 
 def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
     if unknown := [key for key in keys or () if key not in frame.columns]:
-        warn(f"no run has a value of {', '.join(unknown)}: look at the columns without keys=", stacklevel=3)
+        dotted = next((key for key in unknown if "." in key and "\\" not in key), None)
+        hint = f"; a dot within a name is written {escape(dotted)}" if dotted else ""
+        said = f"no run has a value of {', '.join(unknown)}: look at the columns without keys={hint}"
+        warn(said, stacklevel=3)
     names = ordered(frame.columns if keys is None else keys, given=keys is not None)
     return frame if list(frame.columns) == names else frame.reindex(columns=names)
 

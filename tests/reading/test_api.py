@@ -223,6 +223,15 @@ def test_filters_find(api, filters, found):
     assert ids(api.runs(filters=filters)) == found
 
 
+def test_literal_key_with_dots_is_found_where_nothing_is_nested_so(api, root):
+    write(root / "a/config.json", {"x.y": 1})
+    write(root / "b/config.json", {"x.y": 2, "x": {"y": 3}})
+    metrics(root / "c", {"train.loss": 1})
+    assert ids(api.runs(filters={"config.x.y": 1})) == "a"
+    assert ids(api.runs(filters={"config.x.y": 3})) == ids(api.runs(filters={r"config.x\.y": 2})) == "b"
+    assert ids(api.runs(filters={"summary_metrics.train.loss": {"$lt": 2}})) == "c"
+
+
 @pytest.mark.parametrize(
     ("filters", "text"),
     [

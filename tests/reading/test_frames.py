@@ -194,6 +194,12 @@ def test_unknown_key_is_an_empty_column_and_a_warning(store):
     assert warned[0].filename == __file__
 
 
+def test_unknown_key_with_a_dot_is_told_how_a_literal_one_is_written(store):
+    run = store("dotted", {"train.loss": 1})
+    with pytest.warns(RuntimeWarning, match=r"no run has a value of train\.loss: .* written train\\\.loss$"):
+        runfmt.read_metrics(run, keys=["train.loss"])
+
+
 def test_keys_as_one_text_and_unknown_writers_are_refused(store):
     run = store("keyed", {"a": 1})
     with pytest.raises(runfmt.UsageError, match=r"keys=\['a'\]"):
