@@ -1,5 +1,6 @@
 """A disk that refuses: rows wait in memory, whole, in order; what does not fit is counted."""
 
+import errno
 import json
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from runfmt.errors import remedy
 from runfmt.reading import StoredRun
 
 # A limit on the size of a file refuses as a full disk does: a short write first, then an error.
@@ -114,3 +116,10 @@ def test_artifact_that_a_full_disk_refused_raises_in_a_strict_run(tmp_path):
     assert done.returncode == 1
     assert "OSError" in done.stderr
     assert "add_file" in done.stderr
+
+
+def test_room_is_asked_for_only_where_it_is_missing():
+    said = {
+        name: remedy(OSError(getattr(errno, name), "no")) for name in ("ENOSPC", "EDQUOT", "EACCES", "EIO")
+    }
+    assert [name for name in said if "make room" in said[name]] == ["ENOSPC", "EDQUOT"]
