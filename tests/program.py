@@ -23,6 +23,26 @@ def clean_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "COLUMNS": "100"}
 
 
+def process_of(code: str, *words: Any, **environment: str) -> subprocess.Popen[str]:
+    """A process that runs some code, and has said that it begins."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def code_of(process: subprocess.Popen[str]) -> int:
+    """How a process ends."""
+    assert process.stdout is not None
+    process.stdout.close()
+    return process.wait(60)
+
+
 class Program:
     """Calls commands in the current folder; each must exit with ``code``, and never with a traceback."""
 

@@ -6,13 +6,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import runfmt_sync
 from forging import Gap, statuses
+from program import code_of, process_of
 from runfmt_sync import bundle, signing
 from runmaker import assert_same, assert_true_prefix, make_run, picture, rows, write
 
@@ -46,23 +46,6 @@ def points(*modules):
 BUNDLING = [name for name in points("sneakernet", "push", "inventory") if name != "push.merged"]
 UNBUNDLING = [name for name in points("unbundle", "store") if not re.match(r"delete\.|store\.merged", name)]
 KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "10"))
-
-
-def start(gap, *words, **environment):
-    """A process that has just begun."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, words[0], gap.root, *words[1:]],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    process.stdout.readline()
-    return process
-
-
-def end(process):
-    process.stdout.close()
-    return process.wait(60)
 
 
 def grow(gap, seed):
@@ -116,7 +99,7 @@ def test_points_are_many():
 @pytest.mark.parametrize("hit", [1, 2])
 @pytest.mark.parametrize("point", BUNDLING)
 def test_bundle_killed_at_a_point_is_finished_by_the_next(begun, point, hit, carried):
-    code = end(start(begun, "bundle", RUNFMT_FAULT=f"{point}:{hit}"))
+    code = code_of(process_of(DRIVER, "bundle", begun.root, RUNFMT_FAULT=f"{point}:{hit}"))
     assert code == -signal.SIGKILL or (hit > 1 and code == 0), "the point is never reached"
     assert_whole(begun)
     if carried:  # what there is may be brought away at any moment
@@ -133,7 +116,9 @@ def test_bundle_killed_while_it_is_made_again_is_finished_by_the_next(begun, poi
     begun.bundle(max_size=2**20, key=signing.find_secret_key("me"))
     for path in begun.stick.glob("lab-000002-*"):
         path.unlink()
-    assert end(start(begun, "bundle", "2", RUNFMT_FAULT=f"{point}:1")) == -signal.SIGKILL
+    assert (
+        code_of(process_of(DRIVER, "bundle", begun.root, "2", RUNFMT_FAULT=f"{point}:1")) == -signal.SIGKILL
+    )
     assert_whole(begun)
     begun.unbundle()
     grow(begun, 3)
@@ -148,11 +133,11 @@ def test_unbundle_killed_at_a_point_is_finished_by_the_next(begun, point, hit):
     waiting = [*begun.stick.glob("lab-000002-1.*")]
     for path in waiting:  # so that something is parked, and then is not any more
         path.rename(begun.root / path.name)
-    code = end(start(begun, "unbundle", RUNFMT_FAULT=f"{point}:{hit}"))
+    code = code_of(process_of(DRIVER, "unbundle", begun.root, RUNFMT_FAULT=f"{point}:{hit}"))
     assert_true_prefix(begun.source, begun.far)
     for path in waiting:
         (begun.root / path.name).rename(path)
-    second = end(start(begun, "unbundle", RUNFMT_FAULT=f"{point}:{hit}"))
+    second = code_of(process_of(DRIVER, "unbundle", begun.root, RUNFMT_FAULT=f"{point}:{hit}"))
     assert -signal.SIGKILL in (code, second) or hit > 1, "the point is never reached"
     assert_true_prefix(begun.source, begun.far)
     finish(begun)
@@ -170,12 +155,12 @@ def test_killed_at_random_is_finished_by_the_next(tmp_path, monkeypatch):
         for seed in range(1, 4):
             grow(gap, seed)
             for what in ("bundle", "unbundle"):
-                process = start(gap, what)
+                process = process_of(DRIVER, what, gap.root)
                 try:
                     process.wait(draw.uniform(0, 0.3))
                 except subprocess.TimeoutExpired:
                     process.kill()
-                killed += end(process) == -signal.SIGKILL
+                killed += code_of(process) == -signal.SIGKILL
                 assert_whole(gap)
                 if gap.far.exists():
                     assert_true_prefix(gap.source, gap.far)

@@ -5,14 +5,6 @@ from runfmt.reading import find_runs
 from runfmt_sync.push import Push
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
-    """State and configuration of this test alone."""
-    monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("RUNFMT_CONFIG", str(tmp_path / "remotes.json"))
-    return tmp_path / "state"
-
-
 @pytest.fixture
 def source(tmp_path):
     (tmp_path / "runs").mkdir()

@@ -8,14 +8,6 @@ from runmaker import make_run, read
 from serving import serving
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
-    """State and configuration of this test alone."""
-    monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("RUNFMT_CONFIG", str(tmp_path / "config" / "remotes.json"))
-    monkeypatch.delenv("RUNFMT_TOKEN", raising=False)
-
-
 @pytest.fixture
 def data(tmp_path):
     (tmp_path / "data").mkdir()

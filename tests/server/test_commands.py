@@ -10,21 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from program import RUNFMT, Program
+from program import RUNFMT
 from runmaker import assert_same, make_run, read
-
-
-@pytest.fixture
-def runfmt(tmp_path, monkeypatch):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return Program(tmp_path / "home")
-
-
-@pytest.fixture
-def work(tmp_path, runfmt):
-    return tmp_path / "work"
 
 
 @contextmanager

@@ -1,19 +1,7 @@
 import pytest
-from hypothesis import settings
 
 from runfmt_sync.push import Push
 from runfmt_sync.remotes import open_remote
-
-settings.register_profile("sync", deadline=None)
-settings.load_profile("sync")
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
-    """State and configuration of this test alone."""
-    monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("RUNFMT_CONFIG", str(tmp_path / "remotes.json"))
-    return tmp_path / "state"
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import runfmt_sync
+from program import code_of, process_of
 from runmaker import assert_same, assert_true_prefix, make_run, picture, read, rows, write
 
 DRIVER = """
@@ -34,23 +34,6 @@ POINTS = sorted(
     }
 )
 KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "100"))
-
-
-def start(source, remote, **environment):
-    """A sync in a process of its own, which has just begun."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, source, remote],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    process.stdout.readline()
-    return process
-
-
-def end(process):
-    process.stdout.close()
-    return process.wait(60)
 
 
 def carry_on(run, lines):
@@ -88,7 +71,7 @@ def test_points_are_many():
 @pytest.mark.parametrize("hit", [1, 2, 3])
 @pytest.mark.parametrize("point", POINTS)
 def test_sync_killed_at_a_point_is_finished_by_the_next(source, remote, sync, begun, point, hit):
-    code = end(start(source, remote, RUNFMT_FAULT=f"{point}:{hit}"))
+    code = code_of(process_of(DRIVER, source, remote, RUNFMT_FAULT=f"{point}:{hit}"))
     assert code == -signal.SIGKILL or (hit > 1 and code == 0), "the point is never reached"
     assert_true_prefix(source, remote)
     sync()
@@ -109,12 +92,12 @@ def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync):
         for run in source.iterdir():
             carry_on(run, picture(run, 300, attempt) + rows(301, 20))
             write(run / "summary.json", {"attempt": attempt})
-        process = start(source, remote)
+        process = process_of(DRIVER, source, remote)
         try:
             process.wait(draw.uniform(0, 0.25))
         except subprocess.TimeoutExpired:
             process.kill()
-        killed += end(process) == -signal.SIGKILL
+        killed += code_of(process) == -signal.SIGKILL
         if remote.exists():
             assert_true_prefix(source, remote)
         sync()
