@@ -122,16 +122,17 @@ class Stream:
             if size > self._end:
                 self.foreign, self._end = True, size
 
-    def _notice_replaced(self) -> None:
-        """Look whether the name is another file's now, which only :meth:`_move` can save the lines from."""
+    def _notice_replaced(self) -> str:
+        """Look whether the name is another file's now, and go on elsewhere then; gives what to warn of."""
         if self._elsewhere is None or self._descriptor < 0:
-            return
+            return ""
         with suppress(OSError):  # no such file: it was deleted, or moved with its folder
             is_ours = os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
             if not is_ours and (path := self._elsewhere()) is not None:
-                self._move(path)
+                return self._move(path)
+        return ""
 
-    def _move(self, path: Path) -> None:
+    def _move(self, path: Path) -> str:
         """Go on in a new file, which begins with all whole lines; on a refusal nothing has changed."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         descriptor, at = os.open(path, flags, 0o666), 0
@@ -141,16 +142,15 @@ class Stream:
         except OSError as error:
             os.close(descriptor)
             path.unlink()
-            self._warn(f"{error.strerror} ({path}): {self.path.name} was replaced; {remedy(error)}")
-            return
+            return f"{error.strerror} ({self.path}): it was replaced by another file; {remedy(error)}"
         with self._sync_lock:
             os.close(self._descriptor)
             self._descriptor = descriptor
-        warn(
-            f"another file has replaced {self.path}, which is being written: all its lines are in "
-            f"{path.name} and go on there; writers='all' reads them"
+        old, self.path, self._end, self._torn, self._dirty = self.path, path, at, False, True
+        return (
+            f"another file has replaced {old}, which is being written: all its lines are in {path.name} "
+            "and go on there; writers='all' reads them"
         )
-        self.path, self._end, self._torn, self._dirty = path, at, False, True
 
     def _refused(self, line: bytes, error: OSError) -> None:
         if self._strict:
@@ -194,12 +194,14 @@ class Stream:
     def sync(self) -> None:
         """Make what was written durable, and try again what was refused; for a background thread."""
         with self._lock:
-            self._notice_replaced()
+            said = self._notice_replaced()
             if self._waiting or self._lost or self._torn:
                 self._drain()
             dirty, self._dirty = self._dirty, False
             if dirty and not self._torn:
                 self._notice_foreign()
+        if said:  # without the lock: what prints it may need that of the stream of what is printed
+            warn(said)
         if not dirty:
             return
         with self._sync_lock:  # never the other lock: a slow disk must not stall the caller of append
