@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import warnings
 
 import pytest
 
 import runfmt
 from runfmt.reading import StoredRun
 from runfmt.settings import resolve
+from runfmt.stream import Stream
 
 
 @pytest.fixture
@@ -265,6 +268,23 @@ def test_run_that_is_moved_keeps_its_rows_and_leaves_nothing_in_its_old_place(st
     assert sum("was moved or deleted while it was being written" in str(one.message) for one in said) == 1
     assert not run.directory.exists()
     assert [row.get("v") for row in StoredRun(tmp_path / "moved").history().rows] == [None, 1]
+
+
+def test_warning_of_a_replaced_stream_leaves_it_to_other_threads(tmp_path, monkeypatch):
+    stream, free = Stream(tmp_path / "a.log", elsewhere=lambda: tmp_path / "b.log"), []
+
+    def show(*_, **__):
+        other = threading.Thread(target=lambda: free.append(stream._lock.acquire(blocking=False)))
+        other.start()
+        other.join()
+
+    (tmp_path / "new").touch()
+    os.replace(tmp_path / "new", tmp_path / "a.log")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        stream.sync()
+    assert free == [True]
 
 
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
