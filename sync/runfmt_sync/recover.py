@@ -19,7 +19,14 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from runfmt import layout
-from runfmt.documents import read_document, replace, replace_document, sync_directory, temporary_beside
+from runfmt.documents import (
+    keep_aside,
+    read_document,
+    replace,
+    replace_document,
+    sync_directory,
+    temporary_beside,
+)
 from runfmt.errors import FormatError, RunNotFound, UsageError
 from runfmt.history import read_lines
 from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid, phase
@@ -211,7 +218,7 @@ def _put_aside(folder: Path) -> list[str]:
         try:
             read_document(folder / name)
         except FormatError:
-            _keep_aside(folder / name)
+            keep_aside(folder / name)
             (folder / name).unlink()
             done.append(f"{name}: could not be read, and was put aside")
     return done
@@ -220,7 +227,8 @@ def _put_aside(folder: Path) -> list[str]:
 def _mend_run_document(run: StoredRun, new_uid: bool) -> list[str]:
     document, done = dict(run.document), []
     if run.is_damaged:
-        _keep_aside(run.path / RUN)
+        with suppress(FileNotFoundError):
+            keep_aside(run.path / RUN)
         document, done = _rebuilt(run), [f"{RUN} made anew from what is known"]
     elif document["state"] == "running":
         document |= {"state": "killed", "exit_code": KILLED, "finished_at": _time_text(run.newest_line)}
@@ -231,12 +239,6 @@ def _mend_run_document(run: StoredRun, new_uid: bool) -> list[str]:
     if done:
         replace_document(run.path / RUN, document)
     return done
-
-
-def _keep_aside(path: Path) -> None:
-    """Nothing is thrown away: what could not be read stays under a private name."""
-    with suppress(FileNotFoundError):
-        replace(path.with_name(f".{path.name}.damaged"), path.read_bytes())
 
 
 def _rebuilt(run: StoredRun) -> dict[str, Any]:

@@ -7,17 +7,7 @@ import sys
 
 import pytest
 
-from program import Program
 from runmaker import assert_same, make_run, runs_in
-
-
-@pytest.fixture
-def runfmt(tmp_path, monkeypatch):
-    """The program in an empty folder."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return Program(tmp_path / "home")
 
 
 @pytest.fixture
