@@ -11,7 +11,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,12 +22,13 @@ from runfmt.editing import add_edits
 from runfmt.edits import ATTRIBUTES, differences, is_attribute
 from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
-from runfmt.layout import FILES, PRIVATE_LOCK
+from runfmt.layout import FILES
 from runfmt.queries import MISSING, condition, in_order, order_of
 from runfmt.reading import StoredRun, find_runs, unix_time
 from runfmt.rows import NONFINITE, leaves, split_path
 from runfmt.run import utc
 from runfmt.settings import checked_tags, runs_folder
+from runfmt.writers import unwritten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,33 +197,8 @@ class Folder:
     def delete(self, run: StoredRun) -> None:
         """Remove a run that nobody writes."""
         now = self.again(run)
-        with _unwritten(now):
+        with unwritten(now):
             remove_folder(now.path)
-
-
-@contextmanager
-def _unwritten(run: StoredRun) -> Iterator[None]:
-    """Keep a writer out of a run; ``UsageError`` if there is one."""
-    alive = UsageError(
-        f"run {run.id} is being written ({run.path}): end the training first; "
-        "a run that was killed counts as crashed 5 minutes after its last line"
-    )
-    if run.state() == "running":
-        raise alive
-    lock = run.path / PRIVATE_LOCK
-    environment = run.document.get("environment")
-    host = environment.get("host") if isinstance(environment, dict) else None
-    # A lock is a proof only on its own host: on some network file systems locks do nothing.
-    if not lock.exists() or host not in (None, os.uname().nodename):
-        yield
-        return
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout:
-        raise alive from None
 
 
 class ApiRun:

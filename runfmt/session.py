@@ -12,14 +12,15 @@ from typing import Any
 import orjson
 
 from runfmt import lifecycle
-from runfmt.documents import keep_aside, lock, read_document, replace, replace_document, sync_directory
+from runfmt.documents import keep_aside, read_document, replace, replace_document, sync_directory
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
-from runfmt.layout import CONFIG, MAIN, METRICS, PRIVATE_LOCK, RUN, is_private, is_stream, stream_name
+from runfmt.layout import CONFIG, MAIN, METRICS, RUN, is_private, is_stream, stream_name
 from runfmt.live import last_step
 from runfmt.rows import encode
 from runfmt.run import Run, document_of, own_writer
 from runfmt.settings import Settings, generate_id, random_name, resolve, said_in_settings
+from runfmt.writers import claim
 
 __all__ = ["active_run", "finish", "init", "require", "set_config"]
 
@@ -265,7 +266,7 @@ def _is_run(found: Path, writer: str) -> bool:
 
 
 def _lock(asked: Settings, found: Path) -> int | None:
-    return lock(found / PRIVATE_LOCK) if asked.writer == MAIN else None
+    return claim(found) if asked.writer == MAIN else None
 
 
 def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]:

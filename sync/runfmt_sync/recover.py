@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from filelock import FileLock, Timeout
 
 from runfmt import layout
 from runfmt.documents import (
@@ -29,11 +24,12 @@ from runfmt.documents import (
 )
 from runfmt.errors import FormatError, RunNotFound, UsageError
 from runfmt.history import read_lines
-from runfmt.layout import CONFIG, EDITS, PRIVATE_LOCK, RUN, SUMMARY, is_stream, is_uid, phase
-from runfmt.reading import CRASHED_AFTER, STATES, StoredRun
+from runfmt.layout import CONFIG, EDITS, RUN, SUMMARY, is_stream, is_uid, phase
+from runfmt.reading import STATES, StoredRun
 from runfmt.rows import decode, encode_document
 from runfmt.stream import Stream
 from runfmt.summary import Aggregate, summarise
+from runfmt.writers import unwritten
 from runfmt_sync.digests import CHUNK
 from runfmt_sync.extents import Span, cut
 from runfmt_sync.inventory import Entry, committed_size, scan
@@ -54,32 +50,12 @@ def recover(folder: Path, *, remote: Remote | None = None, new_uid: bool = False
     another format, ``RunNotFound`` if the remote does not have it.
     """
     run = StoredRun(folder)
-    with _alone(run):
+    with unwritten(run):
         done = _restore(run, remote) if remote else []
         done += _cut_tails(folder)
         done += _put_aside(folder)
         done += _mend_run_document(StoredRun(folder), new_uid)
         return done + _mend_summary(StoredRun(folder))
-
-
-@contextmanager
-def _alone(run: StoredRun) -> Iterator[None]:
-    """Keep a writer out while the run is mended, and refuse if there is one."""
-    alive = UsageError(f"{run.path} is being written: end the training first")
-    lock = run.path / PRIVATE_LOCK
-    environment = run.document.get("environment")
-    host = environment.get("host") if isinstance(environment, dict) else None
-    # A lock is a proof only on its own host: on some network file systems locks do nothing.
-    if not lock.exists() or host not in (None, socket.gethostname()):
-        if run.document.get("state") == "running" and time.time() - run.newest_line <= CRASHED_AFTER:
-            raise alive
-        yield
-        return
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout:
-        raise alive from None
 
 
 # What a remote has beyond ours
