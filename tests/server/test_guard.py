@@ -1,5 +1,6 @@
 """Whom the server hears, how it ends, and what it tells of itself (H007)."""
 
+import asyncio
 import json
 import re
 import socket
@@ -17,6 +18,7 @@ from runfmt_sync.remotes import open_remote
 from runfmt_sync.server import app
 from runfmt_sync.server.guard import RateLimit, host_of
 from runfmt_sync.server.serve import Server
+from runfmt_sync.server.service import Service
 from runfmt_sync.server.tokens import Tokens
 from runfmt_sync.store import Store
 from runmaker import assert_same, contents, make_run, read, rows, runs_in
@@ -211,6 +213,48 @@ def test_caller_that_falls_silent_is_let_go(data, monkeypatch):
     monkeypatch.setattr(app, "IDLE", 0.05)
     with serving(data) as server, _begin_upload(server.url, b"x" * 1000) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+class _Clock(asyncio.SelectorEventLoop):
+    """An event loop whose time a test lets go on."""
+
+    passed = 0.0
+
+    def time(self):
+        return super().time() + self.passed
+
+
+def _upload(data, body, pause):
+    """The status for a bundle whose bytes come in three parts, after so many seconds each."""
+    service, loop, status = Service(data), _Clock(), []
+    application = app.make_app(service, is_open=True)
+    scope = {"type": "http", "method": "POST", "path": "/v1/bundles", "query_string": b"", "headers": []}
+    parts = [body[:1000], body[1000:2000], body[2000:]]
+
+    async def receive():
+        loop.passed += pause
+        await asyncio.sleep(0)  # what was to happen at that time happens
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message):
+        status.append(message.get("status"))
+
+    try:
+        loop.run_until_complete(application(scope, receive, send))
+    finally:
+        loop.close()
+        service.close()
+    return status[0]
+
+
+def test_upload_that_trickles_is_waited_for(data, runs):
+    """What counts is the time since bytes came, not the time of all."""
+    body = bundle_of(make_run(runs))
+    assert _upload(data, body, 1.1 * app.IDLE) == 408
+    assert runs_in(data) == {}
+    assert _upload(data, body, 0.6 * app.IDLE) == 200
+    assert_same(runs, data)
 
 
 def test_caller_that_goes_away_leaves_nothing(data, runs):
