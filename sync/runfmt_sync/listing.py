@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import orjson
 
 from runfmt.elsewhere import is_url, open_place
@@ -18,10 +17,10 @@ from runfmt.reading import StoredRun
 from runfmt.rows import encode_document
 from runfmt_sync.digests import CHUNK
 from runfmt_sync.inventory import committed_size
-from runfmt_sync.progress import printable
 from runfmt_sync.selection import select_runs
+from runfmt_sync.words import printable
 
-__all__ = ["describe", "list_runs", "one_run", "print_description", "print_raw", "print_table", "strict"]
+__all__ = ["describe", "lines", "list_runs", "one_run", "print_raw", "print_table", "strict"]
 
 COLORS = {"running": "cyan", "finished": "green", "preempted": "yellow"}
 
@@ -119,14 +118,9 @@ def strict(about: dict[str, Any]) -> dict[str, Any]:
     return about | {key: orjson.loads(encode_document(about[key])) for key in ("config", "summary")}
 
 
-def print_description(about: dict[str, Any]) -> None:
-    """Print a run for people: one line a value, what is empty left out, files only counted."""
-    for line in _description(about | {"files": len(about["files"])}):
-        click.echo(printable(line))
-
-
-def _description(about: dict[str, Any]) -> Iterator[str]:
-    for key, value in about.items():
+def lines(about: dict[str, Any]) -> Iterator[str]:
+    """A description for people: one line a value, what is empty left out, files only counted."""
+    for key, value in (about | {"files": len(about["files"])}).items():
         if isinstance(value, dict) and value:
             yield f"{key}:"
             yield from (f"  {name}: {item}" for name, item in value.items())

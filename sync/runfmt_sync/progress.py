@@ -15,25 +15,12 @@ import click
 
 from runfmt_sync.push import Outcome, Progress
 from runfmt_sync.watch import Watcher
+from runfmt_sync.words import human, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-__all__ = ["Display", "Quiet", "human", "outcome_line", "printable", "show_progress", "summary_line"]
-
-
-def human(size: float) -> str:
-    """A number of bytes for people: ``1.2 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def printable(line: str) -> str:
-    """A line whose names cannot steer a terminal: they may come from anywhere."""
-    return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
+__all__ = ["Display", "JsonWatcher", "LineWatcher", "Quiet", "outcome_line", "show_progress", "summary_line"]
 
 
 class Quiet(Progress):

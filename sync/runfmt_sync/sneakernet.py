@@ -25,14 +25,13 @@ from runfmt.layout import EDITS
 from runfmt_sync import bundle
 from runfmt_sync.channels import Base, Number, Outbox
 from runfmt_sync.digests import Proof
-from runfmt_sync.extents import Piece
+from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.faults import fault_point
 from runfmt_sync.places import ReceiptRemote, seen_from
 from runfmt_sync.plan import Ask, Have, Held
-from runfmt_sync.progress import human
 from runfmt_sync.push import Outcome, Progress, Push
 from runfmt_sync.signing import ENDING, SecretKey, sign
-from runfmt_sync.store import Refused
+from runfmt_sync.words import counted, human
 
 __all__ = ["SUFFIX", "BundleRemote", "Written", "host_channel", "lines", "parse_size", "write_bundle"]
 
@@ -86,10 +85,9 @@ def lines(written: Written) -> Iterator[str]:
     if not written.paths:
         yield "nothing new: no file was written"
         return
-    moved = [outcome for outcome in written.outcomes if outcome.status == "synced"]
-    runs = "1 run" if len(moved) == 1 else f"{len(moved):,} runs"
+    runs = counted(sum(outcome.status == "synced" for outcome in written.outcomes), "run")
     size = human(sum(path.stat().st_size for path in written.paths))
-    files = "1 file" if len(written.paths) == 1 else f"{len(written.paths):,} files"
+    files = counted(len(written.paths), "file")
     yield f"{written.channel}, number {written.number}: {runs}, {size} in {files}"
     yield from (f"  {path}" for path in written.paths)
 

@@ -19,7 +19,7 @@ from runfmt.errors import CommError, Error, FormatError, explain
 from runfmt.layout import is_uid
 from runfmt_sync import bundle
 from runfmt_sync.channels import Inbound, channel_problem
-from runfmt_sync.extents import Extent
+from runfmt_sync.extents import Extent, Refused
 from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.remotes import Remote
@@ -27,7 +27,7 @@ from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.signing import ENDING, BadSignature, PublicKey, verify
 from runfmt_sync.sneakernet import SUFFIX
 from runfmt_sync.state import store_state
-from runfmt_sync.store import Refused
+from runfmt_sync.words import counted
 
 __all__ = ["Arrival", "Unbundled", "lines", "to_json", "unbundle"]
 
@@ -86,9 +86,8 @@ class Unbundled:
 def lines(done: Unbundled, place: str) -> Iterator[str]:
     """What to say of bundles."""
     for arrival in done.arrivals:
-        count = len(arrival.runs)
         words = {
-            "applied": f"{count} run{'s' * (count != 1)} brought to {place}",
+            "applied": f"{counted(len(arrival.runs), 'run')} brought to {place}",
             "known": "nothing in it is new",
         }
         yield f"{arrival.name}: {words.get(arrival.status, arrival.status)}"

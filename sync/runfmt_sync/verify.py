@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from runfmt_sync.plan import Ask, Have, Held
 from runfmt_sync.push import local_digests, prefixes_of
 from runfmt_sync.receipts import Receipt, Receipts
 from runfmt_sync.remotes import Remote
+from runfmt_sync.words import counted
 
-__all__ = ["FAILING", "Verdict", "compare", "verify"]
+__all__ = ["FAILING", "Verdict", "compare", "lines", "verify"]
 
 FAILING = ("missing", "different")
 
@@ -33,6 +35,17 @@ class Verdict:
     def is_good(self) -> bool:
         """Whether the remote has all that it was given."""
         return not self.problem and not any(word in FAILING for word in self.files.values())
+
+
+def lines(verdicts: Sequence[Verdict], place: str) -> Iterator[str]:
+    """What to say of verdicts about a place."""
+    for verdict in verdicts:
+        words = ", ".join(f"{count} {word}" for word, count in Counter(verdict.files.values()).items())
+        yield f"{verdict.id}: {verdict.problem or words}"
+        yield from (f"  {word}: {path}" for path, word in verdict.files.items() if word in FAILING)
+    bad = sum(not verdict.is_good for verdict in verdicts)
+    failed = f", {bad} failed" if bad else ""
+    yield f"{counted(len(verdicts) - bad, 'run')} verified at {place}{failed}"
 
 
 def verify(folders: list[Path], remote: Remote, *, since: float | None = None) -> Iterator[Verdict]:

@@ -1,0 +1,97 @@
+"""What commands share: how runs and remotes are named, and how it is said what became of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from runfmt_sync.words import printable
+
+if TYPE_CHECKING:
+    from runfmt_sync.remotes import Remote
+
+__all__ = [
+    "file_type",
+    "json_option",
+    "nothing_in",
+    "open_named",
+    "paths_argument",
+    "print_json",
+    "print_lines",
+    "remote_option",
+    "runs_folder",
+    "which_options",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+file_type = click.Path(path_type=Path, dir_okay=False)
+
+
+def runs_folder() -> str:
+    """The folder of runs where none is named."""
+    return os.environ.get("RUNFMT_DIR") or os.environ.get("WANDB_DIR") or "runs"
+
+
+def paths_argument(command: F) -> F:
+    """Take ``paths``: runs and folders of runs; without any, the folder of runs."""
+    return click.argument("paths", nargs=-1, type=click.Path(), callback=_or_runs_folder)(command)
+
+
+def _or_runs_folder(_context: click.Context, _argument: click.Parameter, paths: tuple[str, ...]) -> Any:
+    return paths or (runs_folder(),)
+
+
+def remote_option(command: F) -> F:
+    """Take ``remote``."""
+    text = "A remote's name, a folder or a URL; else the default remote."
+    return click.option("--remote", help=text)(command)
+
+
+def which_options(command: F) -> F:
+    """Take what chooses among runs, by the names of ``select_runs``."""
+    for option in (
+        click.option("--exclude", multiple=True, help="But not these."),
+        click.option("--include", multiple=True, help="Only runs whose id or path matches this pattern."),
+        click.option("--project", help="Only runs of this project."),
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: F) -> F:
+    """Take ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print for machines.")(command)
+
+
+def open_named(remote: str | None) -> Remote:
+    """Open a remote by its name, URL or path; the default one without."""
+    from runfmt_sync.configuration import resolve
+    from runfmt_sync.remotes import open_remote
+
+    return open_remote(resolve(remote))
+
+
+def nothing_in(paths: Iterable[str]) -> str:
+    """What to say where no runs were found."""
+    return f"no runs in {', '.join(paths)}"
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print for people."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def print_json(value: Any) -> None:
+    """Print for machines."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

@@ -1,0 +1,260 @@
+"""Commands that bring runs to remotes and back, prove it, and mend what is broken."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runfmt.errors import CommError, FormatError, RunNotFound, UsageError, explain
+from runfmt_sync.cli.carrying import apply_bundles
+from runfmt_sync.cli.common import (
+    json_option,
+    nothing_in,
+    open_named,
+    paths_argument,
+    print_json,
+    print_lines,
+    remote_option,
+    runs_folder,
+    which_options,
+)
+from runfmt_sync.words import printable
+
+if TYPE_CHECKING:
+    from runfmt_sync.push import Outcome
+    from runfmt_sync.remotes import Remote
+
+__all__ = ["pull", "recover", "remote", "sync", "verify"]
+
+
+@click.command()
+@paths_argument
+@remote_option
+@which_options
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and move nothing.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="So many runs at once."
+)
+@click.option("--verify", is_flag=True, help="Believe nothing that is known: read every byte of both sides.")
+@click.option(
+    "--watch", is_flag=True, help="Go on and on, and bring what is written, until SIGTERM or Ctrl-C."
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=5,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@json_option
+def sync(
+    paths: tuple[str, ...],
+    remote: str | None,
+    dry_run: bool,
+    jobs: int,
+    verify: bool,
+    watch: bool,
+    interval: float,
+    as_json: bool,
+    **which: Any,
+) -> None:
+    """Bring what is not there yet. PATHS are runs, folders of runs, or the files of bundles."""
+    if any(path.endswith(".runfmt") for path in paths):
+        apply_bundles(paths, open_named(remote), as_json)
+    elif not watch:
+        how = {"jobs": jobs, "believe": not verify, "dry_run": dry_run}
+        _sync_once(paths, open_named(remote), which, how, as_json)
+    elif dry_run or verify:
+        raise UsageError("--watch goes with neither --dry-run nor --verify: call sync once more for those")
+    else:
+        _watch(paths, remote, as_json, interval=interval, jobs=jobs, **which)
+
+
+def _sync_once(
+    paths: tuple[str, ...], remote: Remote, which: dict[str, Any], how: dict[str, Any], as_json: bool
+) -> None:
+    from runfmt_sync.progress import show_progress
+    from runfmt_sync.push import Push
+    from runfmt_sync.receipts import is_another_store
+    from runfmt_sync.selection import select_runs
+
+    folders = select_runs(paths, apart=Path(remote.url), **which)
+    with show_progress(quiet=as_json) as progress:
+        push = Push(remote, progress=progress, **how)
+        if remote.store_id and is_another_store(remote.url, remote.store_id):
+            click.echo(f"{remote.url} is not the store that it was last time: it is asked anew", err=True)
+        outcomes = push.run(folders)
+    said = {"remote": remote.url, "store": remote.store_id} if as_json else None
+    _finish(outcomes, push.fault, remote.url, nothing_in(paths), said)
+
+
+def _watch(
+    paths: tuple[str, ...],
+    remote: str | None,
+    as_json: bool,
+    *,
+    interval: float,
+    jobs: int,
+    project: str | None,
+    **patterns: Any,
+) -> None:
+    import signal
+    from functools import partial
+
+    from runfmt_sync.configuration import resolve
+    from runfmt_sync.progress import JsonWatcher, LineWatcher
+    from runfmt_sync.push import Push
+    from runfmt_sync.remotes import open_remote
+    from runfmt_sync.selection import is_of_project, select_runs
+    from runfmt_sync.watch import Watch
+
+    url = resolve(remote)
+    look = partial(select_runs, paths, apart=Path(url), **patterns)
+    look()  # a folder that is not there is a mistake now, and bad luck later
+    watch = Watch(
+        lambda: Push(open_remote(url, sleep=watch.pause), jobs=jobs),
+        look,
+        JsonWatcher() if as_json else LineWatcher(),
+        interval=interval,
+        is_meant=lambda folder: project is None or is_of_project(folder, project),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watch.stop())
+    watch.run()
+
+
+@click.command()
+@click.argument("remote")
+@click.argument("runs", nargs=-1)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder; else that of your runs.")
+@json_option
+def pull(remote: str, runs: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Bring runs from a remote. RUNS are ids, patterns of them, or uids; all without."""
+    from runfmt_sync.progress import show_progress
+    from runfmt_sync.pull import chosen, pull
+
+    opened, folder = open_named(remote), output or Path(runs_folder())
+    with show_progress(quiet=as_json) as progress:
+        outcomes, fault = pull(opened, chosen(opened, runs), folder, progress)
+    said = {"remote": opened.url} if as_json else None
+    _finish(outcomes, fault, str(folder), f"no runs at {opened.url}", said)
+
+
+def _finish(
+    outcomes: list[Outcome],
+    fault: CommError | None,
+    place: str,
+    nothing: str,
+    said: dict[str, Any] | None,
+) -> None:
+    """Say what became of runs, to machines behind what was ``said``, and exit as it became of them."""
+    from runfmt_sync.progress import summary_line
+
+    if said is not None:
+        print_json({**said, "fault": fault, "runs": outcomes})
+    else:
+        click.echo(summary_line(outcomes, place) if outcomes else nothing)
+    if fault:
+        raise fault
+    sys.exit(any(outcome.status == "failed" for outcome in outcomes))
+
+
+@click.command()
+@paths_argument
+@remote_option
+@click.option("--against", metavar="RECEIPT", help="A receipt's file instead, or a remote.")
+@json_option
+def verify(paths: tuple[str, ...], remote: str | None, against: str | None, as_json: bool) -> None:
+    """Compare every byte of runs with the remote, or with what a receipt says."""
+    from runfmt_sync.selection import select_runs
+    from runfmt_sync.verify import lines, verify
+
+    opened, since = _remote_or_receipt(against or remote)
+    verdicts = [*verify(select_runs(paths, apart=Path(opened.url)), opened, since=since)]
+    if as_json:
+        print_json({"remote": opened.url, "store": opened.store_id, "runs": verdicts})
+    else:
+        print_lines(lines(verdicts, opened.url) if verdicts else [nothing_in(paths)])
+    sys.exit(not all(verdict.is_good for verdict in verdicts))
+
+
+def _remote_or_receipt(place: str | None) -> tuple[Remote, float | None]:
+    """A remote, or what a receipt says of one; then also the Unix time at which it was made."""
+    if place and Path(place).is_file():
+        from runfmt_sync.places import open_receipt
+
+        receipt = open_receipt(Path(place))
+        return receipt, receipt.made_at
+    return open_named(place), None
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option("--from", "source", metavar="REMOTE", help="Restore from this remote what is missing here.")
+@click.option(
+    "--new-uid", is_flag=True, help="Make a copy that was continued on both sides a run of its own."
+)
+def recover(paths: tuple[str, ...], source: str | None, new_uid: bool) -> None:
+    """Mend what a crash left. PATHS are runs or folders of runs."""
+    from runfmt_sync.recover import recover
+    from runfmt_sync.selection import select_runs
+
+    remote, failed = open_named(source) if source else None, False
+    folders = select_runs(paths)
+    for folder in folders:
+        try:
+            done = "; ".join(recover(folder, remote=remote, new_uid=new_uid)) or "is whole"
+            click.echo(printable(f"{folder}: {done}"))
+        except (UsageError, FormatError, RunNotFound, OSError) as error:
+            click.echo(printable(f"{folder}: {explain(error)}"), err=True)
+            failed = True
+    if not folders:
+        click.echo(nothing_in(paths))
+    sys.exit(failed)
+
+
+@click.group()
+def remote() -> None:
+    """Give remotes names, as git does."""
+
+
+@remote.command("add")
+@click.argument("name")
+@click.argument("url")
+def remote_add(name: str, url: str) -> None:
+    """Give a remote a name. The first one is the default."""
+    from runfmt_sync.configuration import add_remote
+    from runfmt_sync.remotes import is_served
+
+    if not is_served(url):
+        raise UsageError(f"nothing that is installed opens {url}: give a folder, or a server's http(s) URL")
+    click.echo(f"{name} is {add_remote(name, url)}")
+
+
+@remote.command("list")
+@json_option
+def remote_list(as_json: bool) -> None:
+    """Say which remotes there are."""
+    from runfmt_sync.configuration import NO_REMOTE, known_remotes
+
+    remotes, default = known_remotes()
+    if as_json:
+        print_json([{"name": name, "url": url, "default": name == default} for name, url in remotes.items()])
+        return
+    for name, url in remotes.items():
+        click.echo(f"{name}\t{url}" + ("\t(default)" if name == default else ""))
+    if not remotes:
+        click.echo(NO_REMOTE, err=True)
+
+
+@remote.command("remove")
+@click.argument("name")
+def remote_remove(name: str) -> None:
+    """Forget a remote; what lies there stays."""
+    from runfmt_sync.configuration import remove_remote
+
+    remove_remote(name)
+    click.echo(f"{name} is forgotten")
