@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runfmt.rows import escape, is_leaf, is_path, leaves, merge, split_path
+from runfmt.rows import escape, is_leaf, is_path, leaves, split_path
 
 __all__ = ["OPERATIONS", "Aggregate", "Definition", "Definitions", "HandValues", "summarise"]
 
@@ -283,7 +283,7 @@ class Aggregate:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take one logical row, reserved keys and all."""
-        merge(self.plain, _without_nulls(row))
+        _merge_values(self.plain, row)
         if any(definition.operations for definition in self.definitions.by_name.values()):
             for path, value in leaves(row):
                 definition = self.definitions.match(path)
@@ -291,17 +291,24 @@ class Aggregate:
                     self.statistics.setdefault(path, _Statistics()).add(value)
 
 
-def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
-    if None not in row.values() and not any(type(value) is dict for value in row.values()):
-        return dict(row)
-    kept = {}
+def _merge_values(into: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Lay the leaves of a row that are no nulls over others, as :func:`runfmt.rows.merge` does."""
     for key, value in row.items():
-        if not is_leaf(value):
-            if inner := _without_nulls(value):
-                kept[key] = inner
-        elif value is not None:
-            kept[key] = value
-    return kept
+        if type(value) is not dict or "_type" in value:
+            if value is not None:
+                into[key] = value
+        elif not value or _has_value(value):
+            there = into.get(key)
+            if type(there) is not dict or "_type" in there:
+                there = into[key] = {}
+            _merge_values(there, value)
+
+
+def _has_value(tree: Mapping[str, Any]) -> bool:
+    for value in tree.values():  # noqa: SIM110  a generator takes twice as long
+        if value is not None and (is_leaf(value) or _has_value(value)):
+            return True
+    return False
 
 
 def summarise(aggregate: Aggregate, hand: HandValues) -> dict[str, Any]:
