@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from runfmt_sync.channels import Outbox
-from runfmt_sync.extents import Piece
+from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.remotes import Remote
+from runfmt_sync.sending import Sending
 from runfmt_sync.sneakernet import BundleRemote
-from runfmt_sync.store import Refused
 from runfmt_sync.unbundle import unbundle
 
 
@@ -29,7 +29,7 @@ class CarriedRemote:
     def apply(self, pieces: Iterable[Piece]) -> dict[str, Refused]:
         """Carry extents over in files that are put into the worst order."""
         with self._lock, Outbox("carried") as outbox:
-            here = BundleRemote(self._stick, outbox, max_size=2**25)
+            here = BundleRemote(self._stick, Sending(outbox), max_size=2**25)
             try:
                 here.prepare()
                 refused = here.apply(pieces)

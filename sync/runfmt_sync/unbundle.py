@@ -1,72 +1,31 @@
 """Applies bundles from files to a remote, in whatever order they come.
 
-A file is believed when its signature is good (if keys are trusted) and all of it has been read and
-compared; only then something of it is applied, by the one rule. A run of it is applied when what it
-builds on has been; otherwise the whole file is parked, and tried again when others were applied.
+Of a file that is believed (``arrivals``) a run is applied, by the one rule, when what it builds on has
+been; otherwise the whole file is parked, and tried again when others were applied.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runfmt.documents import copy_named, sync_directory
 from runfmt.errors import CommError, Error, FormatError, explain
-from runfmt.layout import is_uid
 from runfmt_sync import bundle
-from runfmt_sync.channels import Inbound, channel_problem
+from runfmt_sync.arrivals import Arrival, Parking, receive
+from runfmt_sync.channels import Inbound
 from runfmt_sync.extents import Extent, Refused
 from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
-from runfmt_sync.signing import ENDING, BadSignature, PublicKey, verify
-from runfmt_sync.sneakernet import SUFFIX
+from runfmt_sync.signing import PublicKey
 from runfmt_sync.state import store_state
 from runfmt_sync.words import counted
 
-__all__ = ["Arrival", "Unbundled", "lines", "to_json", "unbundle"]
-
-
-@dataclass
-class Arrival:
-    """One file, and what became of it.
-
-    ``status``: ``applied``, ``known`` if nothing in it was new, ``parked`` if something is missing
-    before it, or ``refused``; ``problems`` say why. ``runs`` are those that were applied, ``refused``
-    those that the remote did not take.
-    """
-
-    path: Path
-    name: str
-    contents: bundle.Contents = field(default_factory=bundle.Contents)
-    status: str = ""
-    runs: set[str] = field(default_factory=set)
-    refused: dict[str, Refused] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def channel(self) -> str:
-        """Its channel."""
-        return str(self.contents.manifest["channel"])
-
-    @property
-    def uids(self) -> set[str]:
-        """The runs that it is about; of one that is as it was before, nothing need be in it."""
-        return self.contents.uids | {*self.contents.end.get("after", {})}
-
-    @property
-    def version(self) -> str:
-        """When it was made."""
-        return str(self.contents.manifest["created_at"])
-
-    def after(self, uid: str) -> str:
-        """The version on which a run in it builds; empty if on none."""
-        return str(self.contents.end.get("after", {}).get(uid, ""))
+__all__ = ["Unbundled", "lines", "to_json", "unbundle"]
 
 
 @dataclass
@@ -117,7 +76,7 @@ def unbundle(paths: Sequence[Path], remote: Remote, keys: Mapping[str, PublicKey
     One bad file never stops the others.
     """
     with _Desk(remote, keys) as desk:
-        arrivals = [desk.receive(path) for path in dict.fromkeys([*desk.parked(), *paths])]
+        arrivals = [desk.receive(path) for path in dict.fromkeys([*desk.parking.files(), *paths])]
         waiting = sorted(_once(arrivals), key=lambda arrival: (arrival.channel, arrival.version))
         while waiting:
             before = len(waiting)
@@ -159,7 +118,7 @@ class _Desk:
         from filelock import FileLock, Timeout
 
         with self._faults():
-            self._parking.mkdir(parents=True, exist_ok=True)
+            self.parking = Parking(self._place / "parked")
             self._lock = FileLock(self._place / "unbundle.lock")
             try:
                 self._lock.acquire(timeout=0)
@@ -173,39 +132,15 @@ class _Desk:
         self._lock.release()
 
     @property
-    def _parking(self) -> Path:
-        return self._place / "parked"
-
-    @property
     def _books(self) -> Path:
         return self._place / "channels"
 
     def _book(self, channel: str) -> Inbound:
         return self.books.setdefault(channel, Inbound(self._books, channel))
 
-    def parked(self) -> list[Path]:
-        """The files that wait."""
-        return sorted(self._parking.glob(f"*{SUFFIX}"))
-
-    def _has(self, path: Path) -> bool:
-        return path.parent == self._parking
-
-    # Receiving
-
     def receive(self, path: Path) -> Arrival:
         """Read a file to its end; nothing is applied yet."""
-        arrival = Arrival(path, re.sub(r"-\d{20}(?=\.)", "", path.name) if self._has(path) else path.name)
-        try:
-            if self._keys:
-                verify(path, self._keys)
-            with open(path, "rb") as file:
-                arrival.contents = bundle.check(bundle.unpacked(file), bundle.MAX_UNPACKED)
-            _check_origin(arrival, self._remote)
-        except (FormatError, BadSignature, OSError) as error:
-            _refuse(arrival, explain(error))
-        return arrival
-
-    # Applying
+        return receive(path, self.parking.name(path), self._keys, self._remote.store_id)
 
     def apply(self, arrival: Arrival) -> None:
         """Apply what fits of a file, and park the file if something may fit later."""
@@ -213,17 +148,17 @@ class _Desk:
         try:
             early = self._take(arrival, book, self._due(arrival, book))
         except (FormatError, OSError) as error:  # it was changed, or taken away, since it was checked
-            _refuse(arrival, explain(error))
+            arrival.refuse(explain(error))
             return
         fault_point("unbundle.applied")
         with self._faults():
             if early:
-                self._park(arrival)
+                self.parking.keep(arrival)
             _note(arrival, book)
             book.keep()
             fault_point("unbundle.noted")
             if not early:
-                self._unpark(arrival)
+                self.parking.remove(arrival)
         arrival.problems += early
         if early:
             arrival.status = "parked"
@@ -278,56 +213,12 @@ class _Desk:
     def _have(self, uids: Iterable[str]) -> dict[str, Have]:
         return self._remote.have([Ask(uid, "", {}) for uid in uids])
 
-    # Parking
-
-    def _park(self, arrival: Arrival) -> None:
-        """Keep a file that is not to be lost, whole, under a name of its own; its signature first."""
-        if self._has(arrival.path):
-            return
-        said = arrival.contents.manifest
-        made = re.sub(r"\D", "", arrival.version)
-        name = f"{arrival.channel}-{said['number']:06}-{said['volume']}-{made}{SUFFIX}"
-        signature = arrival.path.with_name(arrival.path.name + ENDING)
-        if signature.exists():
-            copy_named(signature, self._parking, lambda _: name + ENDING, durable=True)
-        arrival.path = copy_named(arrival.path, self._parking, lambda _: name, durable=True)[0]
-        sync_directory(self._parking)
-        fault_point("unbundle.parked")
-
-    def _unpark(self, arrival: Arrival) -> None:
-        if self._has(arrival.path):
-            arrival.path.unlink()
-            arrival.path.with_name(arrival.path.name + ENDING).unlink(missing_ok=True)
-
     @contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise CommError(f"{self._place} gave up: {explain(error)}; mend it, then try again") from error
-
-
-def _refuse(arrival: Arrival, problem: str) -> None:
-    arrival.status = "refused"
-    arrival.problems.append(problem)
-
-
-def _check_origin(arrival: Arrival, remote: Remote) -> None:
-    """Whether a bundle says where it is from, and is for this place (B021). Raises ``FormatError``."""
-    said, after = arrival.contents.manifest, arrival.contents.end.get("after", {})
-    counts = [said.get("number"), said.get("volume"), said.get("edition", 0), said.get("follows", 0)]
-    if not isinstance(said.get("channel"), str) or channel_problem(said["channel"]):
-        raise FormatError("B021", "it says of no channel that it is from it")
-    if not all(type(count) is int and 0 <= count < 2**31 for count in counts) or 0 in counts[:2]:
-        raise FormatError("B021", "its number or volume is none")
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", str(said.get("created_at"))):
-        raise FormatError("B021", "it does not say when it was made")
-    if not isinstance(after, dict) or not all(is_uid(u) and isinstance(v, str) for u, v in after.items()):
-        raise FormatError("B025", "it does not say what it builds on")
-    if said.get("since", remote.store_id) != remote.store_id:
-        raise FormatError(
-            "B026", "it was made with `--since` a receipt of another place: make it with one of this place"
-        )
 
 
 def _waiting(arrival: Arrival, book: Inbound, uid: str) -> str:
@@ -349,5 +240,4 @@ def _reach(extent: Extent, have: Have, extents: list[Extent]) -> int:
 
 def _note(arrival: Arrival, book: Inbound) -> None:
     said = arrival.contents.manifest
-    is_last = arrival.contents.end.get("last") is True
-    book.note(said["number"], said.get("follows"), said.get("edition", 0), said["volume"], is_last)
+    book.note(said["number"], said.get("follows"), said.get("edition", 0), said["volume"], arrival.is_last)

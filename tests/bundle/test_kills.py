@@ -36,15 +36,15 @@ else:
 """
 
 
-def points(*modules):
-    """The named points in modules of the tool."""
-    folder = Path(runfmt_sync.__file__).parent
-    text = "".join((folder / f"{module}.py").read_text() for module in modules)
-    return sorted(set(re.findall(r'fault_point\("([^"]+)"\)', text)))
+def points(*topics):
+    """The points of some topics, wherever in the tool they are."""
+    text = "".join(path.read_text() for path in Path(runfmt_sync.__file__).parent.rglob("*.py"))
+    names = set(re.findall(r'fault_point\("([^"]+)"\)', text))
+    return sorted(name for name in names if name.partition(".")[0] in topics)
 
 
-BUNDLING = [name for name in points("sneakernet", "push", "inventory") if name != "push.merged"]
-UNBUNDLING = [name for name in points("unbundle", "store") if not re.match(r"delete\.|store\.merged", name)]
+BUNDLING = [name for name in points("bundle", "push", "inventory") if name != "push.merged"]
+UNBUNDLING = [name for name in points("unbundle", "store") if name != "store.merged"]
 KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "10"))
 
 
