@@ -463,6 +463,15 @@ def test_two_bundles_of_one_channel_at_once_are_refused(gap, source):
         gap.bundle()
 
 
+def test_leftovers_are_removed_but_not_what_another_channel_is_writing(gap, source):
+    gap.stick.mkdir()
+    names = [f".{channel}-000001-1.runfmt.0123abcd.tmp" for channel in ("lab", "lab-2")]
+    for name in names:
+        (gap.stick / name).touch()
+    gap.bundle()
+    assert [path.name for path in gap.stick.glob(".*")] == names[1:]
+
+
 def test_bundle_of_a_run_that_diverged_there_costs_only_that_run(gap, source, far):
     runs = [make_run(source, name, state="running") for name in "ab"]
     gap.unbundle(gap.bundle().paths)
