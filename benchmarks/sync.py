@@ -46,9 +46,20 @@ def make_runs(folder: Path, count: int, rows: int, images: int) -> None:
                 path.write_bytes(source.randbytes(5000))
 
 
-async def _pass(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float, rate: float
-) -> None:
+class Direction:
+    """One way of a line, which all connections share."""
+
+    def __init__(self, delay: float, rate: float) -> None:
+        self.delay, self._rate = delay, rate
+        self._free = 0.0
+
+    def due(self, size: int, now: float) -> float:
+        """When so many bytes have left, behind all that others sent."""
+        self._free = max(self._free, now) + size * 8 / self._rate
+        return self._free
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Direction) -> None:
     """Hand bytes on, each as late as the line would."""
     queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=4096)
     loop = asyncio.get_running_loop()
@@ -65,14 +76,13 @@ async def _pass(
             writer.write_eof()
 
     delivering = asyncio.create_task(deliver())
-    free = loop.time()
     while True:
         chunk = await reader.read(CHUNK)
-        free = max(free, loop.time()) + len(chunk) * 8 / rate
-        await queue.put((free + delay, chunk))
+        left = way.due(len(chunk), loop.time())
+        await queue.put((left + way.delay, chunk))
         if not chunk:
             break
-        await asyncio.sleep(max(0.0, free - loop.time()))
+        await asyncio.sleep(max(0.0, left - loop.time()))
     await delivering
 
 
@@ -80,7 +90,8 @@ class Line:
     """A proxy to a port, in a thread of its own."""
 
     def __init__(self, target: int, round_trip: float, rate: float) -> None:
-        self._target, self._delay, self._rate = target, round_trip / 2, rate
+        self._target, self._round_trip = target, round_trip
+        self._there, self._back = Direction(round_trip / 2, rate), Direction(round_trip / 2, rate)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         start = asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -90,10 +101,9 @@ class Line:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            await asyncio.sleep(2 * self._delay)  # the handshake
+            await asyncio.sleep(self._round_trip)  # the handshake
             await asyncio.gather(
-                _pass(reader, there_writer, self._delay, self._rate),
-                _pass(there_reader, writer, self._delay, self._rate),
+                _pass(reader, there_writer, self._there), _pass(there_reader, writer, self._back)
             )
         except OSError:
             writer.close()

@@ -27,6 +27,7 @@ __all__ = [
     "remove_folder",
     "replace",
     "replace_document",
+    "sync",
     "sync_directory",
     "temporary_beside",
     "temporary_folder",
@@ -34,6 +35,8 @@ __all__ = [
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What a file system says that has no locks."""
+NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.EACCES)
+"""What a file system says that has no such thing, cannot be written, or shows no names."""
 PIECE = 2**20
 """Bytes of a file that are held at a time while it is copied."""
 
@@ -60,7 +63,7 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
         temporary.unlink(missing_ok=True)
         raise
     if durable:
-        sync_directory(path.parent)
+        sync(path.parent)
 
 
 @contextmanager
@@ -197,10 +200,10 @@ def make_durable(files: Iterable[Path], top: Path) -> None:
     folders: set[Path] = set()
     for path in files:
         with suppress(FileNotFoundError):
-            _sync(path)
+            sync(path)
         folders.update(folder for folder in path.parents if folder.is_relative_to(top))
     for folder in sorted(folders, reverse=True):  # the inner ones first
-        sync_directory(folder)
+        sync(folder)
 
 
 def temporary_folder(owner: object, parent: Path | None = None) -> Path:
@@ -218,18 +221,17 @@ def temporary_folder(owner: object, parent: Path | None = None) -> Path:
     return Path(folder)
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a folder durable."""
+def sync(path: Path) -> None:
+    """Make the contents of a file durable, or the names in a folder. Raises ``OSError``."""
     try:
-        _sync(path)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has no such thing
+        if error.errno not in NO_FSYNC:
             raise
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+sync_directory = sync

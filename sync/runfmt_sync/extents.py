@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from runfmt.errors import Error
 from runfmt.layout import is_stream
 from runfmt_sync.digests import CHUNK, Changed, Proof, Signature
 from runfmt_sync.inventory import Entry
 
-__all__ = ["MAX_EXTENT", "Extent", "Piece", "Span", "cut", "open_entry"]
+__all__ = ["MAX_EXTENT", "Extent", "Piece", "Refused", "Span", "cut", "open_entry"]
 
 MAX_EXTENT = 8 * 2**20
 
@@ -51,6 +52,17 @@ class Extent:
 
 Piece = tuple[Extent, Iterable[bytes]]
 """An extent with its bytes, in chunks of at most 8 MiB; of several only the last holds an LF."""
+
+
+class Refused(Error):
+    """An extent that does not fit to what is there; nothing of it was kept.
+
+    ``again``: it may fit after asking anew what is there.
+    """
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 def open_entry(folder: Path, entry: Entry) -> BinaryIO:

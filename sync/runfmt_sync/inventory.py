@@ -39,6 +39,7 @@ __all__ = [
     "Inventory",
     "committed_size",
     "is_beginning",
+    "is_known",
     "known_of",
     "recall",
     "run_digest",
@@ -171,6 +172,11 @@ def known_of(entries: Mapping[str, Entry]) -> dict[str, Known]:
     """What of a scan can be believed later."""
     whole = (entry for entry in entries.values() if entry.length == entry.proof.size)
     return {entry.path: Known(entry.signature, entry.proof) for entry in whole}
+
+
+def is_known(entry: Entry, known: Mapping[str, Known]) -> bool:
+    """Whether the proof of an entry was believed, not made."""
+    return entry.path in known and known[entry.path].proof is entry.proof
 
 
 def _is_written_here(run: StoredRun) -> bool:

@@ -14,10 +14,9 @@ from runfmt.documents import replace
 from runfmt.errors import CommError, FormatError
 from runfmt.layout import is_stream
 from runfmt_sync.digests import BLOCK, Proof
-from runfmt_sync.extents import Piece
+from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.plan import Ask, Have, Held
 from runfmt_sync.remotes import Remote
-from runfmt_sync.store import Refused
 from runfmt_sync.wire import entries_from_json, entries_to_json
 
 __all__ = ["ReceiptRemote", "open_receipt", "receipt_of", "seen_from", "write_receipt"]

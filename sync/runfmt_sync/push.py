@@ -15,19 +15,20 @@ from runfmt.editing import lay_edits_together
 from runfmt.errors import CommError, FormatError, explain
 from runfmt.layout import EDITS, is_stream
 from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
-from runfmt_sync.extents import MAX_EXTENT, Piece, cut, open_entry
+from runfmt_sync.extents import MAX_EXTENT, Piece, Refused, cut, open_entry
 from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Inventory, is_beginning, recall, take_inventory
 from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
 from runfmt_sync.receipts import Receipts
 from runfmt_sync.remotes import Remote
 from runfmt_sync.state import state_folder
-from runfmt_sync.store import Refused
 
 __all__ = ["Outcome", "Progress", "Push", "local_digests", "prefixes_of"]
 
 BATCH = 256
 """Runs that are asked about at once."""
+LANES = 2
+"""Batches under way at once: one is looked at while another is on the line."""
 TOGETHER = 64
 """Small runs that are sent together."""
 TRIES = 4
@@ -128,10 +129,10 @@ class Push:
             for path in folders
             if not is_beginning(path)
         ]
-        with ThreadPoolExecutor(self._jobs) as pool:
+        batches = [works[start : start + BATCH] for start in range(0, len(works), BATCH)]
+        with ThreadPoolExecutor(self._jobs) as pool, ThreadPoolExecutor(LANES) as lanes:
             try:
-                for start in range(0, len(works), BATCH):
-                    self._bring(works[start : start + BATCH], pool)
+                _each(lanes, lambda batch: self._bring(batch, pool), batches)
             except BaseException:  # Ctrl-C
                 self.stop()
                 raise
@@ -142,6 +143,8 @@ class Push:
         self._stopped = True
 
     def _bring(self, batch: list[_Work], pool: ThreadPoolExecutor) -> None:
+        if self._stopped or self.fault is not None:
+            return
         if self._believe:
             self._recall(batch)
             batch = [work for work in batch if not work.is_done]
@@ -312,7 +315,7 @@ def _groups(works: list[_Work]) -> Iterator[list[_Work]]:
     """Small runs travel together, a large one alone; in the order in which a store locks them."""
     group: list[_Work] = []
     size = 0
-    for work in sorted(works, key=lambda work: work.inventory.uid[-2:]):
+    for work in sorted(works, key=lambda work: work.inventory.uid):
         if work.is_done or not work.plan.spans:
             continue
         if group and (size + work.plan.size > MAX_EXTENT or len(group) == TOGETHER):

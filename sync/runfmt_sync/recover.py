@@ -30,12 +30,12 @@ from runfmt.rows import decode, encode_document
 from runfmt.stream import Stream
 from runfmt.summary import Aggregate, summarise
 from runfmt.writers import unwritten
+from runfmt_sync.applying import append
 from runfmt_sync.digests import CHUNK
 from runfmt_sync.extents import Span, cut
 from runfmt_sync.inventory import Entry, committed_size, scan
 from runfmt_sync.plan import Ask, Held
 from runfmt_sync.remotes import Remote
-from runfmt_sync.store import append
 
 __all__ = ["recover"]
 

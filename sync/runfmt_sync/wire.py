@@ -12,9 +12,8 @@ from typing import Any
 from runfmt.errors import FormatError
 from runfmt.layout import is_uid
 from runfmt_sync.digests import Proof
-from runfmt_sync.extents import Extent
+from runfmt_sync.extents import Extent, Refused
 from runfmt_sync.plan import Ask, Have, Held
-from runfmt_sync.store import Refused
 
 __all__ = [
     "asks_from_json",

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from runfmt.reading import StoredRun
-from runfmt_sync import push, store
+from runfmt_sync import applying, push
 from runmaker import assert_same, assert_true_prefix, contents, make_run, picture, read, rows, runs_in, write
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
@@ -67,7 +67,7 @@ def read_only():
 def room(monkeypatch):
     """Let the remote's disk take only so many bytes more; gives a function that says how many."""
     left = [None]
-    original = store._write
+    original = applying._write
 
     def limited(file, offset, data):
         if left[0] is not None:
@@ -79,7 +79,7 @@ def room(monkeypatch):
             return
         original(file, offset, data)
 
-    monkeypatch.setattr(store, "_write", limited)
+    monkeypatch.setattr(applying, "_write", limited)
     return lambda size: left.__setitem__(0, size)
 
 

@@ -20,7 +20,7 @@ import zstandard
 from asking import Client, asked_about, bundle_of
 from runfmt.layout import is_stream
 from runfmt.reading import StoredRun
-from runfmt_sync import bundle, store
+from runfmt_sync import applying, bundle
 from runfmt_sync.digests import KnownDigests, Proof
 from runfmt_sync.inventory import take_inventory
 from runfmt_sync.push import Push
@@ -354,7 +354,7 @@ def test_full_disk_is_said_and_what_was_taken_stays(server, client, data, runs, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write", full)
+        patch.setattr(applying, "_write", full)
         client.send(bundle_of(runs / "first"), status=507)
     assert contents(data / "first") == before
     assert client.send(bundle_of(runs / "first")) == {}

@@ -72,10 +72,12 @@ def test_sync_of_runs_that_stand_lists_their_folders_and_opens_one_file(effort, 
     assert each == {"open": 1, "write": 0, "scandir": 2 * FOLDERS, "listdir": 0}
 
 
-def test_sync_of_runs_that_stand_loads_only_what_it_needs(effort):
+def test_sync_of_runs_that_stand_loads_only_what_it_needs(effort, remote):
     heavy = {"rich", "filelock", "importlib.metadata", "pandas", "numpy", "ctypes"}
     effort(2)
-    assert effort.modules & heavy == {"filelock"}
+    assert effort.modules & heavy == {"ctypes"}
+    rest(remote)
+    effort(2)
     effort(2)
     assert effort.modules & heavy == set()
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from runfmt.errors import Error, UsageError
 from runfmt.layout import is_stream, phase
 from runfmt_sync import extents, state
-from runfmt_sync import store as store_module
 from runfmt_sync.configuration import add_remote, known_remotes, remove_remote, resolve
 from runfmt_sync.digests import KnownDigests, prove_bytes
+from runfmt_sync.durability import Disk
 from runfmt_sync.extents import Span, cut
 from runfmt_sync.plan import Ask
 from runfmt_sync.selection import select_runs
@@ -212,7 +212,7 @@ def test_remote_is_apart_and_naming_it_is_a_mistake(source, remote):
 def _small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extents, "MAX_EXTENT", 400)
-        patch.setattr(store_module, "_fsync", lambda path: None)
+        patch.setattr(Disk, "make_durable", lambda *_: None)
         yield
 
 

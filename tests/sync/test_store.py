@@ -1,11 +1,13 @@
 """The one rule that applies extents, and the order in which a run appears."""
 
+import errno
 import hashlib
 import os
 
 import pytest
 
-from runfmt_sync import store as store_module
+from runfmt.layout import is_stream, phase
+from runfmt_sync import durability
 from runfmt_sync.digests import KnownDigests, Proof, prove_bytes
 from runfmt_sync.extents import Extent
 from runfmt_sync.plan import Ask
@@ -169,8 +171,8 @@ def test_links_of_the_remote_are_not_followed(store, uid, tmp_path):
 
 def pieces_of(run):
     document = read(run / "run.json")
-    for path, data in sorted(contents(run).items(), key=lambda item: store_module.phase(item[0])):
-        whole = None if store_module.is_stream(path) else prove_bytes(data)
+    for path, data in sorted(contents(run).items(), key=lambda item: phase(item[0])):
+        whole = None if is_stream(path) else prove_bytes(data)
         yield piece(document["uid"], path, 0, data, whole)
 
 
@@ -220,7 +222,7 @@ def vars_of(extent):
 def test_everything_is_durable_before_the_next_phase(store, uid, monkeypatch):
     """The order of fsyncs and renames of a run that readers see."""
     order = []
-    monkeypatch.setattr(store_module, "_fsync", lambda path: order.append(f"fsync {path.name}"))
+    monkeypatch.setattr(durability, "sync", lambda path: order.append(f"fsync {path.name}"))
     original = os.replace
     monkeypatch.setattr(
         os, "replace", lambda old, new: (order.append(f"rename {new.name}"), original(old, new))
@@ -240,14 +242,69 @@ def test_everything_is_durable_before_the_next_phase(store, uid, monkeypatch):
     ]  # fmt: skip
 
 
-def test_runs_share_few_lock_files_and_leave_no_state_in_a_run(remote, source):
+def confirmed(store, uid):
+    return store.have([Ask(uid, "", {})], KnownDigests(store.private / "known"))[uid].entries
+
+
+@pytest.fixture
+def durable(monkeypatch):
+    """What was made durable since, by name; files each by itself."""
+    found = []
+    monkeypatch.setattr(durability, "PROMISING", ())
+    monkeypatch.setattr(durability, "sync", lambda path: found.append(path.name))
+    return found
+
+
+def test_what_a_killed_sync_left_is_durable_before_it_is_confirmed(store, uid, durable):
+    confirmed(store, uid)
+    with (store.runs[uid] / "metrics.jsonl").open("ab") as stream:
+        stream.write(LINES[CUT:])  # and the writer was killed before its fsync
+    durable.clear()
+    assert confirmed(store, uid)["metrics.jsonl"].length == len(LINES)
+    assert durable == ["metrics.jsonl", store.root.name, "first"]
+
+
+def test_what_was_confirmed_before_is_not_made_durable_again(store, uid, durable):
+    for path in store.runs[uid].rglob("*"):
+        os.utime(path, (0, 0))
+    for expected in (True, False):
+        durable.clear()
+        confirmed(store, uid)
+        assert bool(durable) is expected
+
+
+def test_nothing_is_confirmed_that_the_disk_did_not_take(store, uid, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "the disk failed", str(path))
+
+    monkeypatch.setattr(durability, "sync", fail)
+    with pytest.raises(OSError, match="the disk failed"):
+        confirmed(store, uid)
+    monkeypatch.undo()
+    assert KnownDigests(store.private / "known").of("first") == {}
+
+
+@pytest.mark.parametrize("promised", [True, False])
+def test_many_files_are_made_durable_by_one_call_where_that_is_promised(
+    remote, source, monkeypatch, durable, promised
+):
+    monkeypatch.setattr(durability, "_promises", lambda _: promised)
+    monkeypatch.setattr(durability, "_sync_all", lambda *_: durable.append("all"))
+    runs = [make_run(source, f"r{number}") for number in range(4)]
+    Store(remote_of(remote)).apply([one for run in runs for one in pieces_of(run)])
+    files = [path.rpartition("/")[2] for run in runs for path in contents(run)]
+    assert (durable.count("all"), set(files) <= set(durable)) == (promised, not promised)
+    assert durable[-2:] == [remote.name, ".incoming"]  # the names under which they appeared
+
+
+def test_runs_are_locked_in_one_file_and_leave_no_state_in_a_run(remote, source):
     store = Store(remote_of(remote))
     for number in range(30):
         store.apply(pieces_of(make_run(source, f"r{number}")))
     assert sorted(path.name for path in (remote / "r0").iterdir()) == sorted(
         path.name for path in (source / "r0").iterdir()
     )
-    assert len(list((remote / ".runfmt" / "locks").iterdir())) <= 257
+    assert {path.name for path in (remote / ".runfmt").iterdir()} == {".lock"}
 
 
 def test_one_refused_run_does_not_stop_the_others_of_a_batch(remote, source):

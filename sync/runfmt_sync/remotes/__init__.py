@@ -13,9 +13,8 @@ from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from runfmt.errors import UsageError
-from runfmt_sync.extents import Piece
+from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.plan import Ask, Have
-from runfmt_sync.store import Refused
 
 __all__ = ["GROUP", "Remote", "is_served", "open_remote"]
 

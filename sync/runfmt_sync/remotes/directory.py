@@ -10,10 +10,10 @@ from typing import BinaryIO
 from runfmt.errors import CommError, FormatError, explain, warn
 from runfmt.reading import StoredRun
 from runfmt_sync.digests import KnownDigests
-from runfmt_sync.extents import Piece
+from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.state import store_state
-from runfmt_sync.store import Refused, Store
+from runfmt_sync.store import Store
 
 __all__ = ["DirectoryRemote"]
 

@@ -20,10 +20,9 @@ import urllib3
 from runfmt.errors import CommError, FormatError, UsageError
 from runfmt_sync import bundle, wire
 from runfmt_sync.credentials import is_loopback, token_for
-from runfmt_sync.extents import Piece
+from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have
-from runfmt_sync.store import Refused
 
 if TYPE_CHECKING:
     from runfmt_sync.site import Site

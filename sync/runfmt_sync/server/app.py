@@ -25,12 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runfmt.errors import FormatError
 from runfmt_sync import bundle, wire
 from runfmt_sync.digests import Changed
+from runfmt_sync.extents import Refused
 from runfmt_sync.server.files import answer_with_file
 from runfmt_sync.server.guard import RateLimit, host_of, is_foreign
 from runfmt_sync.server.records import Counters
 from runfmt_sync.server.service import PAGE, Absent, Service
 from runfmt_sync.server.tokens import ANYBODY, Caller
-from runfmt_sync.store import Refused
 
 __all__ = ["make_app"]
 
@@ -174,12 +174,7 @@ class _Api:
 
     async def run(self, request: Request) -> Response:
         caller = await self._caller(request, "read")
-        found = await run_in_threadpool(self._service.inventory, request.path_params["uid"], caller)
-        files = {
-            path: {"size": entry.proof.size, "sha256": entry.proof.digest}
-            for path, entry in found.entries.items()
-        }
-        return _json({"uid": found.uid, "id": found.id, "digest": found.digest, "files": files})
+        return _json(await run_in_threadpool(self._service.run, request.path_params["uid"], caller))
 
     async def file(self, request: Request) -> Response:
         caller = await self._caller(request, "read")

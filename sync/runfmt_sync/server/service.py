@@ -19,13 +19,13 @@ from runfmt.reading import StoredRun
 from runfmt.rows import decode_document
 from runfmt_sync import bundle
 from runfmt_sync.digests import KnownDigests
-from runfmt_sync.extents import Extent, Piece
-from runfmt_sync.inventory import Inventory, take_inventory
+from runfmt_sync.extents import Extent, Piece, Refused
+from runfmt_sync.inventory import run_digest
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.server.index import Index
 from runfmt_sync.server.records import Audit, Counters
 from runfmt_sync.server.tokens import Caller, Tokens
-from runfmt_sync.store import Refused, Store
+from runfmt_sync.store import Store
 
 __all__ = ["Absent", "Service"]
 
@@ -113,12 +113,20 @@ class Service:
             row |= {"state": run.state(), "time": run.newest_line}
         return row
 
-    def inventory(self, uid: str, caller: Caller) -> Inventory:
-        """Everything in a run, proved. Raises ``Absent``, ``Refused``, ``Changed``, ``OSError``."""
-        try:
-            return take_inventory(self._folder(uid, caller), self._digests)
-        except FormatError as error:
-            raise Refused(f"the run must be refused: {error.message} [{error.rule}]") from None
+    def run(self, uid: str, caller: Caller) -> dict[str, Any]:
+        """The files of a run, size and digest of each (H042). Raises ``Absent``, ``Refused``, ``OSError``."""
+        folder = self._folder(uid, caller)
+        have = self.store.have([Ask(uid, "", {})], self._digests)[uid]
+        if have.refused:
+            raise Refused(f"the run must be refused: {have.refused}")
+        proofs = {path: held.proof for path, held in have.entries.items()}
+        files = {path: {"size": proof.size, "sha256": proof.digest} for path, proof in proofs.items()}
+        return {
+            "uid": uid,
+            "id": StoredRun(folder).id,
+            "digest": run_digest(proofs.items()),
+            "files": files,
+        }
 
     def file(self, uid: str, path: str, caller: Caller) -> Path:
         """Where a file of a run lies; no link is followed to it (R006). Raises ``Absent``."""

@@ -76,13 +76,13 @@ class Tokens:
             "scopes": scopes,
             "created_at": _now(),
         }
-        with self._store.lock("tokens"):
+        with self._store.locks().take("tokens"):
             replace_document(self._path, {**self.all(), token_id: kept}, mode=0o600)
         return token
 
     def revoke(self, name: str) -> int:
         """Forget the tokens of a name or an id; gives how many there were."""
-        with self._store.lock("tokens"):
+        with self._store.locks().take("tokens"):
             there = self.all()
             kept = {key: one for key, one in there.items() if name not in (key, one.get("name"))}
             if len(kept) < len(there):
