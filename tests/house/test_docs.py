@@ -3,8 +3,9 @@
 A page is read from top to bottom, in one folder that was empty: a ``python`` block is run, ``python NAME``
 and ``bash NAME`` become files, ``console`` is run line by line and its output compared (``...`` stands
 for anything; no output: none is compared). What ends in ``&`` runs on until the page ends, and has begun when
-it has printed a line; the port 8338 stands for any that is free. ``sh`` is for a checkout, ``text`` and
-``json`` are to look at.
+it has printed a line; the port 8338 stands for any that is free. ``console NAME`` is another account, with
+a home and a folder of its own; what is below ``/mnt`` is there for all of them. ``sh`` is for a checkout,
+``text`` and ``json`` are to look at.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
 TEXT = {path.name: path.read_text() for path in PAGES}
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PORT = "8338"
+WAYS = ("folder.md", "server.md", "bundle.md", "diode.md")
+PORT, MOUNTS = "8338", "/mnt/"
 LIMIT = 300
 """Seconds that one command may take."""
 
@@ -50,21 +52,18 @@ def matches(expected: str, actual: str) -> bool:
     return re.fullmatch(pattern, " ".join(actual.split()), re.DOTALL) is not None
 
 
-class Folder:
-    """An empty folder of a user without settings, in which the page's blocks run."""
+class Account:
+    """A user without settings in an empty folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path / "work"
-        self.path.mkdir()
+        self.path.mkdir(parents=True)
         (path / "home").mkdir()
         kept = {
             k: v for k, v in os.environ.items() if not k.startswith(("RUNFMT_", "WANDB_", "XDG_", "PYTHON"))
         }
         here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = kept | {"HOME": str(path / "home"), "PATH": here, "COLUMNS": "100"}
-        self.started: list[subprocess.Popen[str]] = []
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = str(free.getsockname()[1])
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -79,21 +78,27 @@ class Folder:
             timeout=LIMIT,
         )
 
-    def start(self, command: str) -> str:
-        """Start what runs on; gives its first line."""
-        self.started.append(
-            subprocess.Popen(
-                ["bash", "-c", f"exec {command}"],
-                cwd=self.path,
-                env=self.environment,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-            )
+    def start(self, command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=self.path,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
         )
-        return self.started[-1].stdout.readline()
 
-    def __enter__(self) -> Folder:
+
+class Page:
+    """Accounts, and what they share: a port, what is mounted, and what was started."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.accounts = path, {"": Account(path / "here")}
+        self.started: list[subprocess.Popen[str]] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = str(free.getsockname()[1])
+
+    def __enter__(self) -> Page:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,28 +107,44 @@ class Folder:
             process.communicate(timeout=LIMIT)
 
     def play(self, kind: str, name: str, text: str) -> None:
-        text = text.replace(PORT, self.port)
-        if name:
-            (self.path / name).write_text(text)
-        elif kind == "python":
-            done = self.run("python", "-c", text)
+        for mounted in re.findall(rf"{MOUNTS}(\w+)", text):
+            (self.path / "mnt" / mounted).mkdir(parents=True, exist_ok=True)
+        text = text.replace(PORT, self.port).replace(MOUNTS, f"{self.path}{MOUNTS}")
+        if kind == "console":
+            if name not in self.accounts:
+                self.accounts[name] = Account(self.path / name)
+            self.talk(self.accounts[name], text)
+        elif name:
+            (self.accounts[""].path / name).write_text(text)
+        else:
+            done = self.accounts[""].run("python", "-c", text)
             assert done.returncode == 0, f"{text}\n{done.stdout}"
-        elif kind == "console":
-            for command, expected in commands(text):
-                if command.endswith("&"):
-                    assert matches(expected, self.start(command[:-1])), command
-                    continue
-                code = re.search(r"# exits with (\d)$", command)
-                done = self.run("bash", "-c", command)
-                assert done.returncode == int(code[1] if code else 0), f"{command}\n{done.stdout}"
-                assert not expected.strip() or matches(expected, done.stdout), f"{command}\n{done.stdout}"
+
+    def talk(self, account: Account, text: str) -> None:
+        """Run a console block as an account."""
+        for command, expected in commands(text):
+            if command.endswith("&"):
+                self.started.append(account.start(command[:-1]))
+                assert matches(expected, self.started[-1].stdout.readline()), command
+                continue
+            code = re.search(r"# exits with (\d)$", command)
+            done = account.run("bash", "-c", command)
+            assert done.returncode == int(code[1] if code else 0), f"{command}\n{done.stdout}"
+            assert not expected.strip() or matches(expected, done.stdout), f"{command}\n{done.stdout}"
 
 
 @pytest.mark.parametrize("page", TEXT)
 def test_page_works_as_printed(page, tmp_path):
-    with Folder(tmp_path) as folder:
+    with Page(tmp_path) as played:
         for block in blocks(page, "python", "bash", "console"):
-            folder.play(*block)
+            played.play(*block)
+
+
+@pytest.mark.parametrize("page", WAYS)
+def test_way_ends_in_a_dataframe_on_another_account(page):
+    there = [text for _, account, text in blocks(page, "console") if account == "there"]
+    assert "runfmt.read_metrics(" in there[-1]
+    assert f"docs/{page}" in TEXT["README.md"]
 
 
 def test_every_block_is_of_a_kind_that_is_tested():
