@@ -67,7 +67,7 @@ class Store:
     def look(self) -> None:
         """Find the runs that are there: some may have been copied in, moved or removed by hand."""
         for uid, folder in [*self._folders.items()]:
-            if uid in self._refusals or not (folder / RUN).exists():  # or mended by hand
+            if uid in self._refusals or not os.path.exists(f"{folder}/{RUN}"):  # or mended by hand
                 self._refusals.pop(uid, None)
                 self._folders.pop(uid, None)
                 self._names.pop(str(folder).lower(), None)
@@ -109,7 +109,7 @@ class Store:
     def seen(self, uid: str) -> Path | None:
         """Where a run lies that readers can see, and that nobody removed meanwhile."""
         folder = self._folders.get(uid)
-        return folder if folder is not None and (folder / RUN).exists() else None
+        return folder if folder is not None and os.path.exists(f"{folder}/{RUN}") else None
 
     def folder_of(self, uid: str) -> Path | None:
         """Where a run lies, seen or still incoming."""

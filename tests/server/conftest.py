@@ -33,7 +33,8 @@ def uid(run):
 
 @pytest.fixture
 def server(data, monkeypatch):
-    monkeypatch.setattr(service, "LOOK_EVERY", -1)  # what a test puts there by hand is seen at once
+    for waiting in ("LOOK_EVERY", "REST"):
+        monkeypatch.setattr(service, waiting, 0)  # what a test puts there by hand is seen at once
     with serving(data) as server:
         yield server
 

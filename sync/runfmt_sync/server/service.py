@@ -30,7 +30,9 @@ from runfmt_sync.store import Store
 __all__ = ["Absent", "Service"]
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks for runs that were copied in by hand."""
+"""Seconds, at least, between two looks for runs that were copied in by hand."""
+REST = 10
+"""So many times as long as a look took there is none: of many runs it takes a while."""
 PAGE = 1000
 """Most rows of a list."""
 NOT_HIS = "the run is of another project than the token"
@@ -53,7 +55,7 @@ class Service:
         self._index = Index(self.store.private / "index.sqlite")
         self._index.keep_only(self.store.runs)
         self._looking = threading.Lock()
-        self._looked = time.monotonic()
+        self._look_at = time.monotonic() + LOOK_EVERY
 
     def close(self) -> None:
         """Close what is open."""
@@ -205,10 +207,13 @@ class Service:
         return folder
 
     def _look(self) -> None:
+        """Find what was put there by hand, if it is time."""
         with self._looking:
-            if time.monotonic() - self._looked > LOOK_EVERY:
+            began = time.monotonic()
+            if began > self._look_at:
                 self.store.look()
-                self._looked = time.monotonic()
+                done = time.monotonic()
+                self._look_at = done + max(LOOK_EVERY, REST * (done - began))
 
 
 def _is_reached(folder: Path, path: str) -> bool:
