@@ -14,7 +14,7 @@ from runfmt.layout import MAIN, MAX_ROW, MAX_STEP, METRICS, is_safe
 from runfmt.rows import CONTROL, decode, merge
 from runfmt.summary import Definitions, HandValues
 
-__all__ = ["History", "Problem", "is_step", "is_time", "read_history", "read_lines"]
+__all__ = ["History", "Problem", "Reader", "is_step", "is_time", "read_history", "read_lines"]
 
 MAX_PROBLEMS = 1000
 """So many problems of a stream are listed, the others counted."""
@@ -88,14 +88,14 @@ def read_history(
 
     ``may_open`` judges the paths of values with a ``_type`` (R070).
     """
-    reader = _Reader(path, writer, may_open)
+    reader = Reader(path, writer, may_open)
     for offset, line in read_lines(io.BytesIO(stream) if isinstance(stream, bytes) else stream):
         reader.take(offset, line)
     return reader.finish()
 
 
-class _Reader:
-    """Takes the lines of one stream in order, and gives its history."""
+class Reader:
+    """Takes the lines of one stream in order, and gives its history; ``steps`` are its rows so far."""
 
     def __init__(self, path: str, writer: str, may_open: Callable[[object], bool]) -> None:
         self.path = path
@@ -207,13 +207,11 @@ class _Reader:
 
 def is_step(value: object) -> TypeGuard[int | float]:
     """Whether a value is a step, however the number is spelled (R030)."""
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, float) and not value.is_integer():
-        return False
-    return isinstance(value, (int, float)) and 0 <= value <= MAX_STEP
+    if type(value) is int:
+        return 0 <= value <= MAX_STEP
+    return isinstance(value, float) and value.is_integer() and 0 <= value <= MAX_STEP
 
 
 def is_time(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number of seconds (R031)."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return (type(value) is float or type(value) is int) and math.isfinite(value)

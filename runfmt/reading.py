@@ -38,7 +38,7 @@ from runfmt.layout import (
 from runfmt.rows import decode, marked
 from runfmt.summary import Aggregate, summarise
 
-__all__ = ["StoredRun", "describe", "find_runs", "unix_time"]
+__all__ = ["StoredRun", "describe", "find_runs", "has_crashed", "last_timestamp", "unix_time"]
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
@@ -125,15 +125,17 @@ class StoredRun:
         state = str(self.document["state"])
         if state != "running":
             return state
-        newest = self.newest_line
-        age = (time.time() if now is None else now) - newest
-        return "crashed" if age > CRASHED_AFTER else "running"
+        return "crashed" if has_crashed(self.newest_line, now) else "running"
 
     @cached_property
     def newest_line(self) -> float:
         """Unix time of the newest line, or of the creation, or 0 (R019)."""
-        times = [_last_timestamp(self.path / name) for name in self.stream_names if name.endswith(".jsonl")]
-        known = [found for found in times if found is not None]
+        streams = (name for name in self.stream_names if name.endswith(".jsonl"))
+        return self.newest_of(last_timestamp(self.path / name) for name in streams)
+
+    def newest_of(self, times: Iterable[float | None]) -> float:
+        """The time of the newest line, if these are the last ones of the streams (R019)."""
+        known = [time for time in times if time is not None]
         return max(known) if known else unix_time(self.document.get("created_at"))
 
     @cached_property
@@ -241,14 +243,21 @@ class StoredRun:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The summary, computed from the main writer's stream, with the edits laid over (R080-R088)."""
+        """The summary, computed from the main writer's stream, with the edits laid over."""
+        return self.edited(self.recorded_summary())
+
+    def recorded_summary(self) -> dict[str, Any]:
+        """The summary as the main writer's stream says it, without the edits (R080-R088)."""
         history = self.history()
         aggregate = Aggregate(history.definitions)
         for row in history.rows:
             aggregate.add(row)
-        recorded = {"config": {}, "summary": summarise(aggregate, history.hand)}
-        summary: dict[str, Any] = overlay(recorded, self._edits[0])[0]["summary"]
-        return summary
+        return summarise(aggregate, history.hand)
+
+    def edited(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """A summary of this run with the edits laid over."""
+        edited: dict[str, Any] = overlay({"config": {}, "summary": summary}, self._edits[0])[0]["summary"]
+        return edited
 
     @cached_property
     def _edits(self) -> tuple[dict[str, Any], list[Problem]]:
@@ -419,12 +428,17 @@ def _check_line(name: str, offset: int, line: bytes | None, rows: list[dict[str,
     return None
 
 
-def _last_timestamp(path: Path) -> float | None:
+def has_crashed(newest_line: float, now: float | None = None) -> bool:
+    """Whether a running run has crashed at a Unix time, by default now (R019)."""
+    return (time.time() if now is None else now) - newest_line > CRASHED_AFTER
+
+
+def last_timestamp(path: Path) -> float | None:
     """``_timestamp`` of the last good line that has one (R019), looked for from the end."""
     try:
         with open(path, "rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            for window in (2**16, 2**20, 2 * MAX_ROW):
+            for window in (2**12, 2**16, 2**20, 2 * MAX_ROW):
                 start = max(0, size - window)
                 stream.seek(start)
                 *lines, _ = stream.read(window).split(b"\n")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runfmt.rows import escape, is_leaf, is_path, leaves, split_path
+from runfmt.rows import escape, is_leaf, is_path, leaves, merge, split_path
 
 __all__ = ["OPERATIONS", "Aggregate", "Definition", "Definitions", "HandValues", "summarise"]
 
@@ -182,6 +183,21 @@ class HandValues:
             if not self.by_path[path]:
                 del self.by_path[path]
 
+    def to_json(self) -> dict[str, Any]:
+        """What was said, as JSON values."""
+        return {
+            path: [[one.what, one.step, one.value] for one in said] for path, said in self.by_path.items()
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> HandValues:
+        """The inverse of :meth:`to_json`."""
+        hand = cls()
+        for path, said in document.items():
+            for what, step, value in said:
+                hand._say(path, _Said(what, step, value))
+        return hand
+
     def of(self, path: str) -> tuple[str, Any, bool]:
         """What was said last (``set``, ``del`` or nothing), its value, and whether a row came since."""
         last, since = _Said(), False
@@ -289,6 +305,31 @@ class Aggregate:
                 definition = self.definitions.match(path)
                 if value is not None and definition is not None and definition.operations:
                     self.statistics.setdefault(path, _Statistics()).add(value)
+
+    def copy(self) -> Aggregate:
+        """Another that goes on from the same rows."""
+        other = Aggregate(self.definitions)
+        merge(other.plain, self.plain)
+        other.statistics = deepcopy(self.statistics)
+        return other
+
+    def to_json(self) -> dict[str, Any]:
+        """What was taken, as JSON values."""
+        statistics = {
+            path: [getattr(of, name) for name in of.__slots__] for path, of in self.statistics.items()
+        }
+        return {"plain": self.plain, "statistics": statistics}
+
+    @classmethod
+    def from_json(cls, definitions: Definitions, document: Mapping[str, Any]) -> Aggregate:
+        """The inverse of :meth:`to_json`."""
+        aggregate = cls(definitions)
+        aggregate.plain = document["plain"]
+        for path, values in document["statistics"].items():
+            aggregate.statistics[path] = of = _Statistics()
+            for name, value in zip(of.__slots__, values, strict=True):
+                setattr(of, name, value)
+        return aggregate
 
 
 def _merge_values(into: dict[str, Any], row: Mapping[str, Any]) -> None:

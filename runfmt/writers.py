@@ -15,7 +15,7 @@ from pathlib import Path
 from runfmt.documents import lock
 from runfmt.errors import UsageError
 from runfmt.layout import MAIN, PRIVATE_LOCK
-from runfmt.reading import CRASHED_AFTER, StoredRun
+from runfmt.reading import CRASHED_AFTER, StoredRun, has_crashed
 
 __all__ = ["claim", "unwritten"]
 
@@ -32,10 +32,10 @@ def claim(folder: Path) -> int | None:
 def unwritten(run: StoredRun) -> Iterator[None]:
     """Keep writers out of a run. Raises ``UsageError`` if there is one, or may be."""
     with ExitStack() as held:
-        age = time.time() - run.newest_line
-        if not _are_kept_out(run, held) and not _has_ended(run) and age <= CRASHED_AFTER:
+        if not _are_kept_out(run, held) and not _has_ended(run):
+            age = max(time.time() - run.newest_line, 0)
             raise UsageError(
-                f"{run.path} is being written, it seems: its newest line is {max(age, 0):.0f} seconds old, "
+                f"{run.path} is being written, it seems: its newest line is {age:.0f} seconds old, "
                 "and no lock can tell otherwise here; end the training first, and one that was killed counts "
                 f"as crashed {CRASHED_AFTER / 60:.0f} minutes after its last line"
             )
@@ -59,4 +59,6 @@ def _are_kept_out(run: StoredRun, held: ExitStack) -> bool:
 
 
 def _has_ended(run: StoredRun) -> bool:
-    return not run.is_damaged and run.document["state"] != "running"
+    """Whether it says so, or is silent."""
+    says_so = not run.is_damaged and run.document["state"] != "running"
+    return says_so or has_crashed(run.newest_line)

@@ -28,7 +28,6 @@ from runfmt.layout import CONFIG, EDITS, RUN, SUMMARY, is_stream, is_uid, phase
 from runfmt.reading import STATES, StoredRun
 from runfmt.rows import decode, encode_document
 from runfmt.stream import Stream
-from runfmt.summary import Aggregate, summarise
 from runfmt.writers import unwritten
 from runfmt_sync.applying import append
 from runfmt_sync.digests import CHUNK
@@ -254,12 +253,8 @@ def _rebuilt(run: StoredRun) -> dict[str, Any]:
 
 
 def _mend_summary(run: StoredRun) -> list[str]:
-    """Write what the stream says (R080-R088), without the edits, which lie over it."""
-    history = run.history()
-    aggregate = Aggregate(history.definitions)
-    for row in history.rows:
-        aggregate.add(row)
-    data = encode_document(summarise(aggregate, history.hand))
+    """Write what the stream says, without the edits, which lie over it."""
+    data = encode_document(run.recorded_summary())
     path = run.path / SUMMARY
     if path.exists() and path.read_bytes() == data:
         return []

@@ -1,5 +1,6 @@
-"""The summary is that of the specification, read at once or followed row by row."""
+"""The summary is that of the specification: read at once, followed row by row, or kept and gone on with."""
 
+import io
 import math
 import tempfile
 from pathlib import Path
@@ -8,6 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from naive import canonical, summary
+from runfmt import fold as folding
+from runfmt.fold import decode_fold, encode_fold, fold
 from runfmt.history import read_history
 from runfmt.live import LiveSummary
 from runfmt.rows import encode, leaves
@@ -54,7 +57,10 @@ streams = st.lists(rows, max_size=3) | st.lists(rows, min_size=4, max_size=12)
 
 
 def ours(stream):
-    history = read_history(b"".join(encode(row, normal=True) for row in stream))
+    return summary_of(read_history(b"".join(encode(row, normal=True) for row in stream)))
+
+
+def summary_of(history):
     aggregate = Aggregate(history.definitions)
     for row in history.rows:
         aggregate.add(row)
@@ -94,6 +100,36 @@ def test_summary_followed_row_by_row_is_the_one_that_is_read(stream, looks):
                     live.result(max(row["_step"] for row in stream[: count + 1]) + looks[count])
         assert canonical(live.result(9)) == canonical(ours(stream))
         assert canonical(live.recompute(9)) == canonical(ours(stream))
+
+
+junk = st.sampled_from(
+    [b"\n", b"\0\0\n", b'{"a":1}\n', b'{"_step":9}\n', b'{"_step":2.0,"a":7,"_runtime":1}\n']
+)
+lines = st.lists(rows.map(lambda row: encode(row, normal=True)) | junk, max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(lines, st.sets(st.integers(0, 11)), st.sampled_from([1, 2, 1000]))
+@example(
+    [
+        *(encode(row, normal=True) for row in sayings((0, {"a": 1}), (1, {"b": 1}), (2, {"a": 2}))),
+        *(encode(row, normal=True) for row in sayings((2, {"_rewind": 0}))),
+        *(b'{"_step":1}\n', b'{"_step":3}\n'),
+    ],
+    {3},
+    1000,
+)
+def test_summary_that_is_kept_and_gone_on_with_is_the_one_that_is_read(lines, looks, piece):
+    known, folding.PIECE = None, piece
+    for end in sorted({*looks, len(lines)} - set(range(len(lines) + 1, 12))):
+        data = b"".join(lines[:end])
+        torn = lines[end][:-1] if end < len(lines) else b""
+        folded = fold(io.BytesIO(data + torn), known and decode_fold(known))
+        known = encode_fold(folded)
+        history = read_history(data)
+        assert canonical(folded.summary()) == canonical(summary_of(history))
+        assert (folded.rows, folded.size) == (len(history.rows), history.size)
+    folding.PIECE = 1000
 
 
 @settings(max_examples=100, deadline=None)

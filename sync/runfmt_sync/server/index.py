@@ -8,28 +8,44 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from runfmt.errors import FormatError
-from runfmt.layout import CONFIG, EDITS, METRICS, RUN
-from runfmt.reading import StoredRun
+from runfmt.fold import Fold, decode_fold, encode_fold, fold
+from runfmt.history import History
+from runfmt.layout import CONFIG, EDITS, MAIN, METRICS, RUN, is_private
+from runfmt.reading import StoredRun, last_timestamp
 from runfmt.rows import marked
 
 __all__ = ["Index"]
 
-VERSION = 2
-LOOKED_AT = (RUN, CONFIG, EDITS, METRICS)
-"""The files of which a row is made; while they stand, it stands."""
+VERSION = 3
+LOOKED_AT = (RUN, CONFIG, EDITS)
+"""The files of which a row is made besides the streams; while they stand, it stands."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
-    uid TEXT PRIMARY KEY, look TEXT NOT NULL, row BLOB NOT NULL
+    uid TEXT PRIMARY KEY, look TEXT NOT NULL, row BLOB NOT NULL, times TEXT NOT NULL, fold BLOB
 ) WITHOUT ROWID
 """
+Look = dict[str, list[int]]
+"""Size, time and inode of each file that was looked at, by name."""
+
+
+class _Entry(NamedTuple):
+    """What is kept of a run: its row, and what the next one is made of when its streams have grown.
+
+    ``times`` are those of the newest line of each stream; ``fold`` is kept while the run goes on.
+    """
+
+    look: Look
+    row: bytes
+    times: dict[str, float | None]
+    fold: bytes | None
 
 
 class Index:
@@ -52,24 +68,38 @@ class Index:
                 yield database
 
     def rows(self, folders: Sequence[tuple[str, Path]]) -> list[dict[str, Any]]:
-        """A row a run, as it is now: made again where a file of it has moved.
+        """A row a run, as it is now: made again where a file of it has moved, from what is new.
 
         ``owner`` is the project that the trainer recorded, whatever people say afterwards.
         """
-        with self._open() as database:
-            marks = ", ".join("?" * len(folders))
-            known = database.execute(
-                f"SELECT uid, look, row FROM runs WHERE uid IN ({marks})",  # noqa: S608
-                [uid for uid, _ in folders],
-            )
-            rows = {uid: (look, row) for uid, look, row in known}
         looks = {uid: _look(folder) for uid, folder in folders}
-        news = {uid: _row(uid, folder) for uid, folder in folders if rows.get(uid, "")[:1] != (looks[uid],)}
-        if news:
-            with self._open() as database:
-                made = [(uid, looks[uid], row) for uid, row in news.items()]
-                database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", made)
-        return [orjson.loads(news[uid] if uid in news else rows[uid][1]) for uid, _ in folders]
+        stood = {uid: (look, row) for uid, look, row in self._select("look, row", looks)}
+        moved = [item for item in folders if stood.get(item[0], ("",))[0] != _text(looks[item[0]])]
+        rows = {uid: row for uid, (_, row) in stood.items()}
+        rows |= self._made(moved, looks) if moved else {}
+        return [orjson.loads(rows[uid]) for uid, _ in folders]
+
+    def _made(self, folders: Sequence[tuple[str, Path]], looks: Mapping[str, Look]) -> dict[str, bytes]:
+        """Rows that are made and kept."""
+        before = {
+            uid: _Entry(orjson.loads(look), row, orjson.loads(times), fold)
+            for uid, look, row, times, fold in self._select("look, row, times, fold", dict(folders))
+        }
+        made = {uid: _entry(uid, folder, looks[uid], before.get(uid, NOTHING)) for uid, folder in folders}
+        with self._open() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+                [(uid, _text(one.look), one.row, _text(one.times), one.fold) for uid, one in made.items()],
+            )
+        return {uid: one.row for uid, one in made.items()}
+
+    def _select(self, columns: str, uids: Collection[str]) -> list[tuple[Any, ...]]:
+        marks = ", ".join("?" * len(uids))
+        with self._open() as database:
+            return database.execute(
+                f"SELECT uid, {columns} FROM runs WHERE uid IN ({marks})",  # noqa: S608
+                [*uids],
+            ).fetchall()
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forget the runs that are gone."""
@@ -78,35 +108,73 @@ class Index:
             database.executemany("DELETE FROM runs WHERE uid = ?", gone)
 
 
-def _look(folder: Path) -> str:
+NOTHING = _Entry({}, b"", {}, None)
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _look(folder: Path) -> Look:
     """What moves when a row may have to be made anew."""
-    return str([_stands(f"{folder}{os.sep}{name}") for name in LOOKED_AT])
+    found = {}
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name in LOOKED_AT or (entry.name.endswith(".jsonl") and not is_private(entry.name)):
+                status = entry.stat(follow_symlinks=False)
+                found[entry.name] = [status.st_size, status.st_mtime_ns, status.st_ino]
+    return dict(sorted(found.items()))
 
 
-def _stands(path: str) -> tuple[int, int, int]:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return (0, 0, 0)
-    return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _row(uid: str, folder: Path) -> bytes:
+def _entry(uid: str, folder: Path, look: Look, before: _Entry) -> _Entry:
+    """What is to be kept of a run, made from what was and from what has come since."""
+    times: dict[str, float | None] = {}
+    kept = None
     try:
         run = StoredRun(folder)
         if run.is_damaged:
             raise FormatError("R010", f"no readable {RUN}")
-        about = {**run.attributes, "id": run.id}
+        times, folded = _times(run, look, before), _folded(run, look, before)
+        if run.document["state"] == "running":
+            with suppress(FormatError):
+                kept = encode_fold(folded)
         said: dict[str, Any] = {
             "owner": run.document.get("project", ""),
             "state": run.document["state"],
-            "time": run.newest_line,
-            "rows": len(run.history().rows),
-            "attributes": about,
+            "time": run.newest_of(times.values()),
+            "rows": folded.rows,
+            "attributes": {**run.attributes, "id": run.id},
             "config": run.config,
-            "summary": run.summary,
+            "summary": run.edited(folded.summary()),
         }
     except (FormatError, OSError) as error:
         said = {"refused": str(error)}
     plain = {key: marked(value) if isinstance(value, dict) else value for key, value in said.items()}
-    return orjson.dumps({"uid": uid, **plain})
+    return _Entry(look, orjson.dumps({"uid": uid, **plain}), times, kept)
+
+
+def _times(run: StoredRun, look: Look, before: _Entry) -> dict[str, float | None]:
+    """The time of the newest line of each stream; those that stand are not read again."""
+    return {
+        name: before.times[name]
+        if name in before.times and before.look[name] == look.get(name)
+        else last_timestamp(run.path / name)
+        for name in run.stream_names
+        if name.endswith(".jsonl")
+    }
+
+
+def _folded(run: StoredRun, look: Look, before: _Entry) -> Fold:
+    """The main writer's metrics; of a stream that has grown since they were kept only what is new is read."""
+    now, then = look.get(METRICS), before.look.get(METRICS)
+    known = decode_fold(before.fold) if before.fold else None
+    if known and now == then:
+        return known
+    has_grown = now and then and now[0] > then[0] and now[2] == then[2]
+    try:
+        if MAIN in run.writers:
+            with open(run.path / METRICS, "rb") as stream:
+                return fold(stream, known if has_grown else None)
+    except OSError:  # what cannot be read is said by `validate`
+        pass
+    return Fold(History())

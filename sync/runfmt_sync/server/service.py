@@ -15,7 +15,7 @@ from runfmt.editing import lay_edits_together
 from runfmt.edits import overlay
 from runfmt.errors import FormatError
 from runfmt.layout import EDITS, RUN, is_safe
-from runfmt.reading import StoredRun
+from runfmt.reading import StoredRun, has_crashed
 from runfmt.rows import decode_document
 from runfmt_sync import bundle
 from runfmt_sync.digests import KnownDigests
@@ -110,9 +110,8 @@ class Service:
     def _shown(self, row: dict[str, Any], folder: Path) -> dict[str, Any]:
         """A row with what changes without a file moving."""
         row["path"] = folder.relative_to(self.store.root).as_posix()
-        if row.get("state") == "running":
-            run = StoredRun(folder)
-            row |= {"state": run.state(), "time": run.newest_line}
+        if row.get("state") == "running" and has_crashed(row["time"]):
+            row["state"] = "crashed"
         return row
 
     def run(self, uid: str, caller: Caller) -> dict[str, Any]:
