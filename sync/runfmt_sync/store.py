@@ -66,11 +66,13 @@ class Store:
 
     def look(self) -> None:
         """Find the runs that are there: some may have been copied in, moved or removed by hand."""
-        for uid, folder in [*self._folders.items()]:
+        known = [*self._folders.items()]
+        for uid, folder in known:
             if uid in self._refusals or not os.path.exists(f"{folder}/{RUN}"):  # or mended by hand
                 self._refusals.pop(uid, None)
                 self._folders.pop(uid, None)
-                self._names.pop(str(folder).lower(), None)
+        if len(self._folders) < len(known):  # another copy of what is gone is the run now
+            self._names = {str(folder).lower(): folder for folder in [*self._folders.values()]}
         for folder in find_runs(self.root) if self.root.is_dir() else ():
             if str(folder).lower() not in self._names:
                 self._register(folder)
@@ -203,9 +205,10 @@ class Store:
     # Deleting
 
     def delete(self, uid: str, by: str) -> str:
-        """Remove a run, and remember that: it is not taken again. Gives the time, also if it was before.
+        """Remove a run, all copies of it, and remember that. Gives the time, also if it was before.
 
-        Raises ``FileNotFoundError`` if it never was here. A run that is copied here by hand is here again.
+        It is not taken again, but a run that is copied here by hand afterwards is here again. Raises
+        ``FileNotFoundError`` if it never was here.
         """
         self.check()
         if not self.folder_of(uid) and not self.deleted(uid):
@@ -217,8 +220,8 @@ class Store:
             fault_point("delete.tombstone")
             while (folder := self.folder_of(uid)) is not None:
                 remove_folder(folder)
+                self.look()  # there may be another copy
             shutil.rmtree(self.parts(uid), ignore_errors=True)
-        self.look()
         return self.deleted(uid)
 
     def deleted(self, uid: str) -> str:

@@ -552,6 +552,27 @@ def test_deleted_run_is_gone_and_stays_away(client, data, runs, run, uid):  # H0
         assert later.service.store.seen(uid)
 
 
+def test_all_copies_of_a_deleted_run_are_gone(client, data, runs, run, uid):  # H052
+    for where in (data / "copy", data / "sub" / "first", runs / "first"):
+        shutil.copytree(run, where)
+    make_run(data, "other")
+    client.json("DELETE", f"/v1/runs/{uid}")
+    assert [path.parent.name for path in data.rglob("run.json")] == ["other"]
+    shutil.copytree(runs / "first", data / "again")  # by hand, afterwards
+    assert uid in {row["uid"] for row in client.json("GET", "/v1/runs")["runs"]}
+    client.json("DELETE", f"/v1/runs/{uid}")
+    with serving(data) as later:
+        assert uid not in later.service.store.runs
+
+
+def test_copy_of_a_run_that_was_removed_by_hand_takes_its_place(client, data, run, uid):
+    shutil.copytree(run, data / "second")
+    client.json("GET", "/v1/runs")
+    shutil.rmtree(run)
+    (row,) = client.json("GET", "/v1/runs")["runs"]
+    assert (row["uid"], row["path"]) == (uid, "second")
+
+
 def test_run_on_its_way_is_deleted_too(client, server, data, runs):  # H051
     run = make_run(runs)
     client.send(bundle_of(run, change=lambda piece: None if piece[0].path == "run.json" else piece))
