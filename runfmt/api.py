@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from runfmt.documents import copy_named, remove_folder
-from runfmt.editing import add_edits
+from runfmt.documents import copy_named
+from runfmt.editing import add_edits, author
 from runfmt.edits import ATTRIBUTES, differences, is_attribute
 from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
@@ -195,10 +195,12 @@ class Folder:
         add_edits(self.again(run).path, changes)
 
     def delete(self, run: StoredRun) -> None:
-        """Remove a run that nobody writes."""
+        """Remove a run that nobody writes; where runs are brought to, for good."""
+        from runfmt.stores import remove_run
+
         now = self.again(run)
         with unwritten(now):
-            remove_folder(now.path)
+            remove_run(now, author())
 
 
 class ApiRun:
@@ -435,7 +437,10 @@ class ApiRun:
         return after
 
     def delete(self) -> None:
-        """Remove the run from the disk. Raises ``UsageError`` if it is being written."""
+        """Remove the run from the disk. Raises ``UsageError`` if it is being written.
+
+        From a server, or another remote, it is removed for good: no sync brings it there again.
+        """
         self._store.delete(self._stored)
 
 

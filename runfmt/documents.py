@@ -23,6 +23,7 @@ __all__ = [
     "make_durable",
     "make_folder",
     "move",
+    "open_lock",
     "read_document",
     "remove_folder",
     "replace",
@@ -173,12 +174,17 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:80]}.{os.urandom(4).hex()}.tmp")
 
 
+def open_lock(path: Path) -> int:
+    """A descriptor of a file that is only locked, and made where there is none. Raises ``OSError``."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
 def lock(path: Path) -> int | None:
     """A descriptor that holds the lock on a file until it is closed; None if another process has it.
 
     Where the file system has no locks it holds none. A forked child closes its copy.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

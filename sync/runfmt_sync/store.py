@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -22,15 +21,16 @@ from typing import BinaryIO
 
 from runfmt.documents import read_document, remove_folder, replace_document
 from runfmt.errors import FormatError
-from runfmt.layout import PRIVATE_LOCK, PRIVATE_STORE, RUN, id_problem, is_safe, is_uid
+from runfmt.layout import PRIVATE_STORE, RUN, id_problem, is_safe, is_uid
+from runfmt.locks import Locks
 from runfmt.reading import StoredRun, find_runs
+from runfmt.stores import IDENTITY, bury, deleted, locks_of
 from runfmt_sync.applying import Batch, refusal
 from runfmt_sync.digests import Changed, KnownDigests
 from runfmt_sync.durability import Barrier, Disk
 from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Inventory, is_known, known_of, scan, signatures
-from runfmt_sync.locks import Locks
 from runfmt_sync.plan import Ask, Have, Held
 
 __all__ = ["Store"]
@@ -214,9 +214,7 @@ class Store:
         if not self.folder_of(uid) and not self.deleted(uid):
             raise FileNotFoundError(errno.ENOENT, "there is no such run", uid)
         with self.locks().take(uid):
-            if not self.deleted(uid):
-                self._tombstone(uid).parent.mkdir(exist_ok=True)
-                replace_document(self._tombstone(uid), {"time": _now(), "by": by})
+            bury(self.root, uid, by)
             fault_point("delete.tombstone")
             while (folder := self.folder_of(uid)) is not None:
                 remove_folder(folder)
@@ -226,10 +224,7 @@ class Store:
 
     def deleted(self, uid: str) -> str:
         """When a run was deleted, empty if it was not."""
-        return str(read_document(self._tombstone(uid)).get("time", "")) if is_uid(uid) else ""
-
-    def _tombstone(self, uid: str) -> Path:
-        return self.private / "deleted" / f"{uid}.json"
+        return deleted(self.root, uid)
 
     # Applying
 
@@ -248,8 +243,7 @@ class Store:
 
     def locks(self) -> Locks:
         """Locks among all who write to the store, by uid or any name."""
-        self.private.mkdir(exist_ok=True)  # never the root: a stick may have been taken away
-        return Locks(self.private / PRIVATE_LOCK)
+        return locks_of(self.root)
 
     def publish(self, uid: str, barrier: Barrier) -> None:
         """Let an incoming run appear, by one rename."""
@@ -298,17 +292,13 @@ class Store:
 def _read_id(root: Path) -> str:
     """The identity of a store, empty if it has none yet."""
     with suppress(FormatError, NotADirectoryError):
-        known = read_document(root / PRIVATE_STORE / "store.json").get("id")
+        known = read_document(root / PRIVATE_STORE / IDENTITY).get("id")
         if isinstance(known, str) and re.fullmatch(r"[0-9a-f-]{36}", known):
             return known
     return ""
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def _make_id(root: Path) -> str:
     made = str(uuid.uuid4())
-    replace_document(root / PRIVATE_STORE / "store.json", {"id": made})
+    replace_document(root / PRIVATE_STORE / IDENTITY, {"id": made})
     return made

@@ -5,8 +5,10 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -26,6 +28,8 @@ from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError
 from runfmt.queries import KEYS
 from runfmt.reading import StoredRun
 from runfmt.rows import encode
+from runfmt.stores import locks_of
+from runfmt_sync.store import Store
 from runmaker import contents, make_run, read, write
 
 STARTED = 1_732_417_554.0
@@ -861,6 +865,43 @@ def test_delete_removes_the_run_and_only_it(api, root):
     api.run("b").delete()
     assert sorted(os.listdir(root)) == ["a", "c"]
     assert ids(api.runs()) == "ac"
+
+
+def test_delete_is_remembered_by_the_store_in_which_the_run_lies(root):
+    """Also by one above the folder that was opened, and while it has another copy, which stays."""
+    uid = read(root / "a" / "run.json")["uid"]
+    copy = shutil.copytree(root, root / "sub")
+    store = Store(root)
+    store.prepare()
+    runfmt.Api(root / "sub").run("a").delete()
+    time = store.deleted(uid)
+    assert time
+    assert store.seen(uid) == root / "a"
+    runfmt.Api(root).run("a").delete()
+    assert store.deleted(uid) == time
+    store.look()
+    assert uid not in store.runs
+    assert not list(copy.glob(".*"))
+
+
+def _is_waited_for(path):
+    """Whether somebody waits for a lock on a file (``proc_locks(5)``)."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any(" -> " in line and f":{path.stat().st_ino} " in line for line in lines)
+
+
+def test_delete_waits_for_who_writes_to_the_store(root):
+    """A sync that is at the run ends first."""
+    Store(root).prepare()
+    run = runfmt.Api(root).run("b")
+    removed = threading.Thread(target=run.delete)
+    with locks_of(root).take(read(root / "b" / "run.json")["uid"]):
+        removed.start()
+        while removed.is_alive() and not _is_waited_for(root / ".runfmt" / ".lock"):
+            pass
+        assert (root / "b" / "run.json").exists()
+    removed.join(60)
+    assert not (root / "b").exists()
 
 
 def test_delete_refuses_a_run_that_is_written(tmp_path):

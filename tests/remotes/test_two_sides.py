@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import runfmt
 from remotes.checks import append, assert_quiet, edit, everything, extent, moved
 from runfmt_sync.digests import Proof
 from runfmt_sync.extents import Extent
@@ -174,6 +175,23 @@ def test_ids_that_are_taken_or_differ_by_case_only_get_folders_of_their_own(sour
     names = [path.name.lower() for path in kind.root.iterdir() if not path.name.startswith(".")]
     assert len(names) == len(set(names)) == 3
     assert_quiet(source, kind, sync)
+
+
+@pytest.mark.parametrize("kind", ["directory", "http", "bundle"], indirect=True)
+def test_run_that_was_deleted_at_the_remote_stays_away(source, kind, sync):
+    for name in ("first", "second"):
+        make_run(source, name)
+    sync()
+    runfmt.Api(kind.url).run("first").delete()
+    for _ in range(2):
+        outcomes = sync()
+        assert {name: outcome.status for name, outcome in outcomes.items()} == {
+            "first": "deleted",
+            "second": "unchanged",
+        }
+        assert "was deleted at the remote" in outcomes["first"].notes[0]
+        assert [path.parent.name for path in kind.root.rglob("run.json")] == ["second"]
+    assert (source / "first").is_dir()
 
 
 def test_renamed_run_stays_where_it_is(source, kind, sync):

@@ -13,7 +13,7 @@ import os
 import struct
 from pathlib import Path
 
-from runfmt.documents import NO_LOCKS
+from runfmt.documents import NO_LOCKS, open_lock
 
 __all__ = ["Locks"]
 
@@ -42,7 +42,7 @@ class Locks:
     def take(self, name: str) -> Locks:
         """Wait for a name; taking it again costs nothing. Raises ``OSError``."""
         if self._descriptor < 0:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = open_lock(self._path)
         if name != self._last:
             _wait_for(self._descriptor, _byte_of(name))
             self._last = name
