@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runfmt.documents import replace
+from runfmt.documents import NO_LOCKS, replace
 from runfmt.edits import are_same, merge_edits, stamped
 from runfmt.errors import FormatError
 from runfmt.layout import EDITS, PRIVATE_EDITS_LOCK
@@ -27,8 +27,6 @@ WAIT = 30.0
 POLL = 0.005
 """Seconds between two looks at the lock."""
 TRIES = 10
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What a file system says that has no locks."""
 
 
 def add_edits(run: Path, changes: Mapping[str, Any]) -> None:
