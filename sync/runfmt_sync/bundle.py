@@ -1,4 +1,4 @@
-"""A bundle: extents in a tar archive. POSTed to a server it is the upload, on a USB stick the sneakernet.
+"""A bundle: extents in a tar archive. It is the upload to a server, the download from it, and the sneakernet.
 
 Members, in this order: ``manifest.json``; then for each group ``<n>.json``, the extents,
 and ``<n>.bin``, their bytes one behind the other; last ``end.json``. A file of this kind
@@ -103,7 +103,9 @@ def unpacked(file: BinaryIO, coding: str = "zstd") -> BinaryIO:
 
 
 def packed(file: BinaryIO, coding: str = "zstd") -> AbstractContextManager[BinaryIO]:
-    """Where to write a bundle that is compressed into a file: ``identity`` or ``zstd``."""
+    """Where to write a bundle that is compressed into a file: ``identity``, ``gzip`` or ``zstd``."""
+    if coding == "gzip":
+        return cast(AbstractContextManager[BinaryIO], gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6))
     if coding == "zstd":
         compressor = zstandard.ZstdCompressor()
         return cast(AbstractContextManager[BinaryIO], compressor.stream_writer(file, closefd=False))

@@ -14,7 +14,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,9 @@ from runfmt.layout import is_stream
 from runfmt_sync.digests import CHUNK, Changed, Proof, Signature
 from runfmt_sync.inventory import Entry
 
-__all__ = ["MAX_EXTENT", "Extent", "Piece", "Refused", "Span", "cut", "open_entry"]
+__all__ = [
+    "MAX_EXTENT", "Extent", "Piece", "Refused", "Span", "Wanted", "cut", "open_entry", "piece_of",
+]  # fmt: skip
 
 MAX_EXTENT = 8 * 2**20
 
@@ -36,6 +38,10 @@ class Span:
     offset: int
     end: int
     whole: Proof | None = None
+
+
+Wanted = tuple[str, Span]
+"""A span of the run with this uid."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,12 @@ def open_entry(folder: Path, entry: Entry) -> BinaryIO:
     return file
 
 
+def piece_of(uid: str, span: Span, data: bytes) -> Piece:
+    """The extent that a span is, if its bytes are not too many."""
+    digest = hashlib.sha256(data).hexdigest()
+    return Extent(uid, span.path, span.offset, len(data), digest, span.whole), (data,)
+
+
 def cut(uid: str, span: Span, file: BinaryIO) -> Iterator[Piece]:
     """Cut a span into extents, reading each when it is asked for."""
     file.seek(span.offset)
@@ -97,7 +109,7 @@ def cut(uid: str, span: Span, file: BinaryIO) -> Iterator[Piece]:
                 file.seek(offset)
                 continue
             file.seek(offset + len(data))
-        yield Extent(uid, span.path, offset, len(data), hashlib.sha256(data).hexdigest(), span.whole), (data,)
+        yield piece_of(uid, replace(span, offset=offset), data)
         offset += len(data)
         if offset >= span.end:
             return

@@ -1,11 +1,13 @@
 """Brings runs from a remote: the same extents in the other direction, applied by the same rule (``store``).
 
 What is here already is not asked for again; what a pull that was killed has left is gone on with.
+What is small comes together, for many runs at once (``remotes.fetch``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,12 +15,12 @@ from pathlib import Path
 from runfmt.errors import CommError, RunNotFound, explain
 from runfmt.layout import EDITS, is_stream
 from runfmt_sync.digests import Changed, KnownDigests, Proof, Signature
-from runfmt_sync.extents import Piece, Span, cut
+from runfmt_sync.extents import Piece, Span, Wanted, cut, piece_of
 from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Entry, Inventory
 from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
 from runfmt_sync.push import Outcome, Progress
-from runfmt_sync.remotes import Remote
+from runfmt_sync.remotes import SMALL, Remote, fetch
 from runfmt_sync.store import Store
 
 __all__ = ["chosen", "pull"]
@@ -149,7 +151,7 @@ class _Pull:
         self._progress.planned(work.plan.size)
 
     def _fetch(self, works: list[_Work]) -> None:
-        refused = self._store.apply(piece for work in works for piece in self._pieces(work))
+        refused = self._store.apply(self._pieces(works))
         fault_point("pull.applied")
         here = self._store.have([Ask.about(work.theirs) for work in works if work.theirs], self._digests)
         for work in works:
@@ -161,19 +163,31 @@ class _Pull:
             elif error is not None:
                 work.reason = str(error)
 
-    def _pieces(self, work: _Work) -> Iterator[Piece]:
-        """The pieces of a run; they end early, before ``run.json``, if the remote's files change."""
-        try:
-            for span in work.plan.spans:
-                with self._remote.read(work.uid, span.path, span.offset) as file:
-                    for extent, body in _checked(cut(work.uid, span, file), span):
+    def _pieces(self, works: list[_Work]) -> Iterator[Piece]:
+        """The pieces of runs; those of one end early, before ``run.json``, if the remote's files change."""
+        small = [(work.uid, span) for work in works for span in work.plan.spans if _is_small(span)]
+        arriving = zip(small, fetch(self._remote, small), strict=True)
+        for work in works:
+            with suppress(Changed, FileNotFoundError):
+                for span in work.plan.spans:
+                    for extent, body in _checked(self._cut((work.uid, span), arriving), span):
                         fault_point("pull.extent")
                         yield extent, body
                         work.outcome.extents += 1
                         work.outcome.size += extent.length
                         self._progress.moved(extent.length)
-        except (Changed, FileNotFoundError):
-            return
+
+    def _cut(self, wanted: Wanted, arriving: Iterator[tuple[Wanted, bytes | None]]) -> Iterator[Piece]:
+        """The extents of a span. What arrives before it is of runs that ended early."""
+        uid, span = wanted
+        if _is_small(span):
+            data = next(data for asked, data in arriving if asked == wanted)
+            if data is None:
+                raise Changed(span.path)
+            yield piece_of(uid, span, data)
+        else:
+            with self._remote.read(uid, span.path, span.offset) as file:
+                yield from cut(uid, span, file)
 
     def _finish(self, work: _Work, theirs: Inventory) -> None:
         work.outcome.folder = self._store.seen(work.uid) or work.outcome.folder
@@ -192,6 +206,11 @@ def _inventory(work: _Work, have: Have | None) -> Inventory | None:
         return None
     entries = {path: Entry(path, held.length, held.proof, NOWHERE) for path, held in have.entries.items()}
     return Inventory(work.outcome.folder, work.uid, work.outcome.id, entries)
+
+
+def _is_small(span: Span) -> bool:
+    """Whether a span is one extent that is not worth a request; pieces of a file are none."""
+    return span.end - span.offset <= SMALL and (span.whole is None or span.offset == 0)
 
 
 def _checked(pieces: Iterable[Piece], span: Span) -> Iterator[Piece]:

@@ -6,9 +6,10 @@ read by the same reader as any.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,20 @@ from runfmt.editing import author
 from runfmt.edits import stamped
 from runfmt.errors import FormatError, RunNotFound, UsageError, warn
 from runfmt.history import Problem
-from runfmt.layout import CONFIG, EDITS, RUN, id_problem, is_safe, is_stream, writer_of
+from runfmt.layout import CONFIG, EDITS, RUN, id_problem, is_safe, is_stream, is_uid, phase, writer_of
 from runfmt.reading import StoredRun
 from runfmt.rows import decode_document, encode_document
+from runfmt_sync.extents import Span
+from runfmt_sync.plan import Ask, Have
+from runfmt_sync.remotes import SMALL
 
 if TYPE_CHECKING:
     from runfmt_sync.remotes.http import HttpRemote
 
 __all__ = ["RemoteRun", "Site"]
+
+TOGETHER = 64
+"""Runs whose metrics are fetched at once."""
 
 
 class Site(Folder):
@@ -55,22 +62,24 @@ class Site(Folder):
             yield from found
         else:
             *entity, project = self._names
-            rows = self.remote.rows(project=project)
-            yield from (
-                run for run in self._opened(rows) if belongs(run, entity[0] if entity else None, None)
-            )
+            yield from self._opened(self.remote.rows(project=project), entity[0] if entity else None)
 
     def _by_id(self) -> Iterator[StoredRun]:
         entity, project, run_id = ([None, None, *self._names])[-3:]
-        rows = self.remote.rows(id=str(run_id))
-        return (run for run in self._opened(rows) if belongs(run, entity, project))
+        return self._opened(self.remote.rows(id=str(run_id)), entity, project)
 
-    def _opened(self, rows: Iterable[dict[str, Any]]) -> Iterator[StoredRun]:
+    def _opened(
+        self, rows: Iterable[dict[str, Any]], entity: str | None = None, project: str | None = None
+    ) -> Iterator[StoredRun]:
+        shelf = _Shelf(self.remote)
         for row in rows:
             if "refused" in row:
                 warn(f"{self.remote.url}/{row['path']} was left out: {row['refused']}", stacklevel=3)
-            else:
-                yield RemoteRun(self.remote, row)
+                continue
+            run = RemoteRun(shelf, row)
+            if belongs(run, entity, project):
+                shelf.ids[str(run.uid)] = run.id
+                yield run
 
     def again(self, run: StoredRun) -> StoredRun:
         """The run as it is now. Raises ``RunNotFound`` if it is gone."""
@@ -109,47 +118,109 @@ class Site(Folder):
             raise UsageError(f"run {run.id} is being written ({run.where}): end the training first")
 
 
+class _Shelf:
+    """Files of runs of one list, in a private folder that goes with this object.
+
+    Who reads the metrics of a run will read those of the next: what is small is fetched together.
+    ``ids`` are those of the runs, by uid.
+    """
+
+    def __init__(self, remote: HttpRemote) -> None:
+        self.remote = remote
+        self.ids: dict[str, str] = {}
+        self._haves: dict[str, Have] = {}
+        self._read: set[str] = set()
+
+    def sizes(self, uid: str) -> dict[str, int]:
+        """The files of a run, each with its bytes. Raises ``FileNotFoundError`` if the run is gone."""
+        if uid not in self._haves:
+            uids = self._next(uid, self._haves)
+            found = self.remote.have([Ask(one, "", {}) for one in uids])
+            self._haves |= {one: found.get(one, Have()) for one in uids}
+        have = self._haves[uid]
+        if not have.entries:
+            raise FileNotFoundError(errno.ENOENT, have.refused or "the run is gone", self.ids[uid])
+        return {path: held.length for path, held in have.entries.items()}
+
+    def metrics(self, uid: str) -> Path:
+        """The folder of a run, with its documents and metrics."""
+        needed = [path for path in self.sizes(uid) if _is_read(path)]
+        if uid not in self._read:
+            self._fetch_small(self._next(uid, self._read))
+        return self.bring(uid, needed)
+
+    def bring(self, uid: str, paths: Iterable[str]) -> Path:
+        """The folder of a run, with these files too."""
+        for path in filter(is_safe, paths):
+            if not self._place(uid, path).exists():
+                with self.remote.read(uid, path) as source, open(self._place(uid, path), "xb") as file:
+                    shutil.copyfileobj(source, file)
+        return self._folder / uid / self.ids[uid]
+
+    def _fetch_small(self, uids: list[str]) -> None:
+        """Fetch what is small; what changes meanwhile is left to who asks for it."""
+        wanted = [
+            (uid, Span(path, 0, held.length))
+            for uid in uids
+            if uid in self._haves
+            for path, held in sorted(self._haves[uid].entries.items(), key=lambda item: phase(item[0]))
+            if _is_read(path) and held.length <= SMALL
+        ]
+        for (uid, span), data in zip(wanted, self.remote.fetch(wanted), strict=True):
+            if data is not None:
+                self._place(uid, span.path).write_bytes(data)
+        self._read.update(uids)
+
+    def _next(self, uid: str, known: Container[str]) -> list[str]:
+        """Some runs of the list of which nothing is known yet, from this one on."""
+        uids = [*self.ids]
+        return [one for one in uids[uids.index(uid) :] if one not in known][:TOGETHER]
+
+    def _place(self, uid: str, path: str) -> Path:
+        place = self._folder / uid / self.ids[uid] / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    @cached_property
+    def _folder(self) -> Path:
+        return temporary_folder(self)
+
+
+def _is_read(path: str) -> bool:
+    """Whether a file is needed to read the metrics of a run."""
+    return path in (RUN, CONFIG, EDITS) or writer_of(path) is not None
+
+
 class RemoteRun(StoredRun):
     """A run of a server, as its row says (H040); the metrics are fetched when they are asked for."""
 
-    def __init__(self, remote: HttpRemote, row: Mapping[str, Any]) -> None:
-        self._remote, self._row = remote, row
+    def __init__(self, shelf: _Shelf, row: Mapping[str, Any]) -> None:
+        self._shelf, self._row = shelf, row
         self.document, self._document_problems = _document(row["attributes"]), []
-        if wrong := id_problem(self.id):  # it becomes the name of a folder here
-            raise FormatError("R013", f"id {self.id!r} {wrong}", remote.url)
+        if wrong := id_problem(self.id):  # it becomes the name of a folder here, as the uid does
+            raise FormatError("R013", f"id {self.id!r} {wrong}", shelf.remote.url)
+        if not is_uid(str(self.uid)):
+            raise FormatError("R010", f"uid {self.uid!r} is no UUID in lower case", shelf.remote.url)
 
     @cached_property
     def path(self) -> Path:  # type: ignore[override]
         """A private folder that goes with this object, with the documents and metrics of the run."""
-        documents = [path for path in (RUN, CONFIG, EDITS) if path in self.sizes]
-        return self.fetch([*documents, *filter(writer_of, self.sizes)])
-
-    @cached_property
-    def _folder(self) -> Path:
-        folder = temporary_folder(self) / self.id
-        folder.mkdir()
-        return folder
+        return self._shelf.metrics(str(self.uid))
 
     @cached_property
     def sizes(self) -> dict[str, int]:
         """The files of the run, each with its bytes."""
-        return {path: file["size"] for path, file in self._remote.files(str(self.uid)).items()}
+        return self._shelf.sizes(str(self.uid))
 
     def fetch(self, paths: Iterable[str]) -> Path:
         """Fetch files that are not here yet; gives the folder."""
-        for target in map(self._folder.joinpath, filter(is_safe, paths)):
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path = target.relative_to(self._folder).as_posix()
-                with self._remote.read(str(self.uid), path) as source, open(target, "xb") as file:
-                    shutil.copyfileobj(source, file)
-        return self._folder
+        return self._shelf.bring(str(self.uid), paths)
 
     @property
     def where(self) -> str:
         """Where the run is, for people."""
         project = self.attributes["project"]
-        return "/".join([self._remote.url, *([project] if project else []), self.id])
+        return "/".join([self._shelf.remote.url, *([project] if project else []), self.id])
 
     url = where
 

@@ -12,7 +12,7 @@ from typing import Any
 from runfmt.errors import FormatError
 from runfmt.layout import is_uid
 from runfmt_sync.digests import Proof
-from runfmt_sync.extents import Extent, Refused
+from runfmt_sync.extents import MAX_EXTENT, Extent, Refused, Span, Wanted
 from runfmt_sync.plan import Ask, Have, Held
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "haves_to_json",
     "refusals_from_json",
     "refusals_to_json",
+    "wanted_from_json",
+    "wanted_to_json",
 ]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -135,6 +137,28 @@ def refusals_from_json(said: Any) -> dict[str, Refused]:
         uid: Refused(_take(one, "reason", _is_text), again=_take(one, "again", _is_flag))
         for uid, one in _take(said, "refused", _is_object).items()
     }
+
+
+def wanted_to_json(wanted: Iterable[Wanted]) -> dict[str, Any]:
+    """The question for the bytes of spans."""
+    return {
+        "spans": [
+            {"uid": uid, "path": span.path, "offset": span.offset, "length": span.end - span.offset}
+            for uid, span in wanted
+        ]
+    }
+
+
+def wanted_from_json(said: Any) -> list[Wanted]:
+    """The spans whose bytes are asked for; each may be one extent (H047)."""
+    return [_wanted(span) for span in _take(said, "spans", _is_list)]
+
+
+def _wanted(said: Any) -> Wanted:
+    offset, length = _take(said, "offset", _is_count), _take(said, "length", _is_count)
+    if length > MAX_EXTENT:
+        raise FormatError("H047", f"a span of {length:,} bytes is too long: read the file by itself")
+    return _take(said, "uid", is_uid), Span(_take(said, "path", _is_text), offset, offset + length)
 
 
 _MISSING = object()

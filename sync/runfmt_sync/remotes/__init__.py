@@ -8,17 +8,19 @@ is called with the URL and gives a :class:`Remote`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from runfmt.errors import UsageError
-from runfmt_sync.extents import Piece, Refused
+from runfmt_sync.extents import Piece, Refused, Wanted
 from runfmt_sync.plan import Ask, Have
 
-__all__ = ["GROUP", "Remote", "is_served", "open_remote"]
+__all__ = ["GROUP", "SMALL", "Remote", "fetch", "is_served", "open_remote", "read_each"]
 
 GROUP = "runfmt.remotes"
+SMALL = 2**20
+"""Bytes from which a file is read by itself, and goes on where it broke off."""
 
 
 class Remote(Protocol):
@@ -47,6 +49,28 @@ class Remote(Protocol):
 
     def ids(self) -> dict[str, str]:
         """The id of each run that is there, by uid."""
+
+
+def fetch(remote: Remote, wanted: Sequence[Wanted]) -> Iterator[bytes | None]:
+    """The bytes of small spans in their order, each when it is asked for; None if it is not there so.
+
+    A stream's span is whole lines, a file's the file; of a run they are in the order of committing.
+    A remote that has many in one answer says so by a method of this name.
+    """
+    together: Callable[[Sequence[Wanted]], Iterator[bytes | None]] | None = getattr(remote, "fetch", None)
+    return together(wanted) if together else read_each(remote, wanted)
+
+
+def read_each(remote: Remote, wanted: Iterable[Wanted]) -> Iterator[bytes | None]:
+    """The bytes of spans as :func:`fetch` gives them, one file after the other."""
+    for uid, span in wanted:
+        length = span.end - span.offset
+        try:
+            with remote.read(uid, span.path, span.offset) as file:
+                data = file.read(length)
+        except FileNotFoundError:
+            data = None
+        yield data if data is not None and len(data) == length else None
 
 
 def open_remote(url: str, *, sleep: Callable[[float], None] = time.sleep) -> Remote:

@@ -8,7 +8,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -20,9 +20,10 @@ import urllib3
 from runfmt.errors import CommError, FormatError, UsageError
 from runfmt_sync import bundle, wire
 from runfmt_sync.credentials import is_loopback, token_for
-from runfmt_sync.extents import Piece, Refused
+from runfmt_sync.extents import Piece, Refused, Wanted
 from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have
+from runfmt_sync.remotes import read_each
 
 if TYPE_CHECKING:
     from runfmt_sync.site import Site
@@ -39,6 +40,10 @@ LONGEST_WAIT = 30.0
 CHUNK = 2**20
 PIECE = 2**16
 """Bytes of an answer that are lost at most when it breaks off."""
+SPANS = 1024
+"""Spans that are asked for at once."""
+ANSWER = 32 * 2**20
+"""Most bytes of an answer with spans, as they come and unpacked (H046)."""
 AGAIN = {408, 429, 500, 502, 503, 504}
 ADVICE = {
     401: "`runfmt login {url}` keeps a token for it",
@@ -132,6 +137,38 @@ class HttpRemote:
         where = f"/v1/runs/{uid}/files/{quote(path)}"
         return cast(BinaryIO, io.BufferedReader(_Download(self, where, offset), CHUNK))
 
+    def fetch(self, wanted: Sequence[Wanted]) -> Iterator[bytes | None]:
+        """The bytes of small spans, many in one answer; None for those that are not there so."""
+        most = self.about.get("fetch")
+        if not isinstance(most, int) or most < 1:  # H048
+            yield from read_each(self, wanted)
+            return
+        at = 0
+        while at < len(wanted):
+            found = self.until_whole(partial(self._fetched, wanted[at : at + min(most, SPANS)]))
+            yield from found
+            at += len(found)
+
+    def _fetched(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        """The bytes of the first spans, or None; of none of them if all are gone (H048)."""
+        question = json.dumps(wire.wanted_to_json(wanted)).encode()
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "zstd, gzip"}
+        with tempfile.SpooledTemporaryFile(bundle.IN_MEMORY) as spool:
+            body = cast(BinaryIO, spool)
+            with self.request("POST", "/v1/fetch", body=question, headers=headers, stream=True) as answer:
+                _download(answer, body, ANSWER)
+            coding = answer.headers.get("Content-Encoding", "identity")
+            bundle.check(bundle.unpacked(body, coding), ANSWER)
+            found: list[bytes | None] = []
+            for extent, data in bundle.pieces(bundle.unpacked(body, coding)):
+                asked = (extent.uid, extent.path, extent.offset, extent.length)
+                while len(found) < len(wanted) and asked != _asked(wanted[len(found)]):
+                    found.append(None)
+                if len(found) == len(wanted):
+                    raise CommError(f"{self.url} answers what was not asked for: {extent.path!r}")
+                found.append(b"".join(data))
+            return found or [None] * len(wanted)
+
     def ids(self) -> dict[str, str]:
         """The id of each run that is there, by uid."""
         return {row["uid"]: row["attributes"]["id"] for row in self.rows() if "attributes" in row}
@@ -220,6 +257,16 @@ class HttpRemote:
             self._sleep(_asked_to_wait(response))
         raise CommError(f"{self.url} {reason}; tried {TRIES} times, what was sent is kept: try again later")
 
+    def until_whole(self, read: Callable[[], T]) -> T:
+        """What reading an answer gives; one that breaks off, or comes wrong, is asked for again."""
+        for attempt in range(TRIES):
+            try:
+                return read()
+            except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError, FormatError) as error:
+                fault = error
+                self.wait(attempt)
+        raise CommError(f"{self.url} breaks off, or answers wrong, again and again: {_innermost(fault)}")
+
     def wait(self, attempt: int) -> None:
         """Wait before another attempt, so that many do not come back at once."""
         self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
@@ -281,20 +328,18 @@ class _Download(io.RawIOBase):
         return place
 
     def readinto(self, buffer: Any) -> int:
-        for attempt in range(TRIES):
-            try:
-                self._body = self._body or self._open()
-                data = self._body.read(min(len(buffer), PIECE))
-                break
-            except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
-                self._drop()
-                fault = error
-                self._remote.wait(attempt)
-        else:
-            raise CommError(f"{self._remote.url} breaks off again and again: {_innermost(fault)}")
+        data = self._remote.until_whole(partial(self._read, min(len(buffer), PIECE)))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            self._body = self._body or self._open()
+            return self._body.read(size)
+        except BaseException:
+            self._drop()
+            raise
 
     def _drop(self) -> None:
         if self._body is not None:
@@ -320,6 +365,19 @@ def _with_token(token: str, request: requests.PreparedRequest) -> requests.Prepa
     """Say who calls. A header alone would be replaced by what a netrc file says."""
     request.headers["Authorization"] = f"Bearer {token}"
     return request
+
+
+def _asked(wanted: Wanted) -> tuple[str, str, int, int]:
+    uid, span = wanted
+    return uid, span.path, span.offset, span.end - span.offset
+
+
+def _download(answer: requests.Response, file: BinaryIO, limit: int) -> None:
+    """Write the body of an answer to a file as it comes. Raises ``FormatError`` if it is too long."""
+    while chunk := answer.raw.read(PIECE, decode_content=False):
+        file.write(chunk)
+        if file.tell() > limit:
+            raise FormatError("H046", f"an answer of more than {limit:,} bytes")
 
 
 def _json(response: requests.Response) -> Any:
