@@ -98,6 +98,7 @@ class Fold:
         if rows:
             self._counted += len(rows)
             self._mark = {"_step": rows[-1]["_step"]}
+            history.hand.settle(rows[-1]["_step"])
             self._reader.steps = {row["_step"]: row for row in (self._mark, history.rows[-1])}
             self._reader.ascends = True
         return True

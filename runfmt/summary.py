@@ -183,6 +183,12 @@ class HandValues:
             if not self.by_path[path]:
                 del self.by_path[path]
 
+    def settle(self, step: int) -> None:
+        """Forget what no rewind to this step or above brings back: what was said before what stands there."""
+        for said in self.by_path.values():
+            standing = (at for at, one in enumerate(said) if one.what != "log" and one.step <= step)
+            del said[: max(standing, default=0)]
+
     def to_json(self) -> dict[str, Any]:
         """What was said, as JSON values."""
         return {

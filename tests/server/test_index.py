@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,19 @@ def test_only_what_is_new_in_a_run_is_read(tmp_path, row):
     again = bytes_read(row, run)
     assert max(nothing, heartbeat, one, again) < 100_000
     assert row(run) == said(run)
+
+
+def test_what_is_kept_does_not_grow_with_the_run(tmp_path):
+    """Also of one that sets its summary by hand at every step."""
+    run = make_run(tmp_path, state="running")
+    index, kept = Index(tmp_path / "index.sqlite"), []
+    for first in (100, 200):
+        for step in range(first, first + 100):
+            append(run / "metrics.jsonl", at(step, _summary={"set": {"best": step}}), at(step, best=step))
+        index.rows([("u", run)])
+        with closing(sqlite3.connect(tmp_path / "index.sqlite")) as database:
+            kept += database.execute("SELECT length(fold) FROM runs").fetchone()
+    assert kept[1] < kept[0] + 10
 
 
 @pytest.mark.parametrize("replace", [shutil.copyfile, os.replace])
