@@ -20,11 +20,12 @@ from typing import BinaryIO
 
 from runfmt.errors import Error
 from runfmt.layout import is_stream
-from runfmt_sync.digests import CHUNK, Changed, Proof, Signature
+from runfmt_sync.digests import CHUNK, Changed, Proof, Signature, prove_bytes
 from runfmt_sync.inventory import Entry
 
 __all__ = [
-    "MAX_EXTENT", "Extent", "Piece", "Refused", "Span", "Wanted", "cut", "open_entry", "piece_of",
+    "MAX_EXTENT", "Extent", "Piece", "Refused", "Span", "Wanted", "cut", "open_entry", "piece_at",
+    "piece_of",
 ]  # fmt: skip
 
 MAX_EXTENT = 8 * 2**20
@@ -92,6 +93,21 @@ def piece_of(uid: str, span: Span, data: bytes) -> Piece:
     """The extent that a span is, if its bytes are not too many."""
     digest = hashlib.sha256(data).hexdigest()
     return Extent(uid, span.path, span.offset, len(data), digest, span.whole), (data,)
+
+
+def piece_at(place: Path, uid: str, span: Span) -> Piece | None:
+    """A span that is whole lines of a stream, or a whole file, as an extent; follows no link (R006)."""
+    length = span.end - span.offset
+    with open(os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if span.end > size:
+            return None
+        file.seek(max(span.offset - 1, 0))
+        before, data = file.read(min(span.offset, 1)), file.read(length)
+    is_whole = {before, data[-1:]} <= {b"", b"\n"} if is_stream(span.path) else length == size
+    if len(data) < length or not is_whole:
+        return None
+    return piece_of(uid, replace(span, whole=None if is_stream(span.path) else prove_bytes(data)), data)
 
 
 def cut(uid: str, span: Span, file: BinaryIO) -> Iterator[Piece]:

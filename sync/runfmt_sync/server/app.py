@@ -26,7 +26,7 @@ from runfmt.errors import FormatError
 from runfmt_sync import bundle, wire
 from runfmt_sync.digests import Changed
 from runfmt_sync.extents import Refused
-from runfmt_sync.server.files import answer_with_file
+from runfmt_sync.server.files import answer_with_file, answer_with_pieces
 from runfmt_sync.server.guard import RateLimit, host_of, is_foreign
 from runfmt_sync.server.records import Counters
 from runfmt_sync.server.service import PAGE, Absent, Service
@@ -37,6 +37,8 @@ __all__ = ["make_app"]
 MAX_BODY = 64 * 2**20
 """Most bytes of a request, as they come and unpacked."""
 MAX_JSON = 8 * 2**20
+MAX_SPANS = 1024
+"""Most spans that are asked for at once."""
 DRAINED = 16
 """So many times the most bytes are read to their end and thrown away, so that the answer is heard."""
 IDLE = 60.0
@@ -66,6 +68,7 @@ def make_app(
             Route("/v1", api.about),
             Route("/v1/have", api.have, methods=["POST"]),
             Route("/v1/bundles", api.take, methods=["POST"]),
+            Route("/v1/fetch", api.fetch, methods=["POST"]),
             Route("/v1/runs", api.runs),
             Route("/v1/runs/{uid}", api.run),
             Route("/v1/runs/{uid}", api.delete, methods=["DELETE"]),
@@ -129,7 +132,8 @@ class _Api:
 
     async def about(self, request: Request) -> Response:
         await self._caller(request)
-        return _json({"runfmt": 1, "store": self._service.store.id, "codings": CODINGS, "max_body": MAX_BODY})
+        limits = {"codings": CODINGS, "max_body": MAX_BODY, "fetch": MAX_SPANS}
+        return _json({"runfmt": 1, "store": self._service.store.id, **limits})
 
     async def have(self, request: Request) -> Response:
         caller = await self._caller(request, "append", "read")
@@ -155,6 +159,14 @@ class _Api:
                 raise HTTPException(413, error.message) from None
             raise
         return self._service.apply(bundle.unpacked(body, coding), caller)
+
+    async def fetch(self, request: Request) -> Response:
+        caller = await self._caller(request, "read")
+        wanted = wire.wanted_from_json(await _said(request))
+        if len(wanted) > MAX_SPANS:
+            raise HTTPException(413, f"more than {MAX_SPANS:,} spans: ask for fewer at once")
+        pieces = self._service.fetch(wanted, caller)
+        return await run_in_threadpool(answer_with_pieces, pieces, request.headers.get("Accept-Encoding", ""))
 
     async def runs(self, request: Request) -> Response:
         caller = await self._caller(request, "read")

@@ -1,21 +1,25 @@
-"""Files of runs as answers: no browser runs them; in ranges, a stream up to its last LF (H043, H045)."""
+"""Files of runs as answers: one, that no browser runs, in ranges (H043, H045); or many as a bundle (H046)."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from runfmt.layout import is_stream, phase
+from runfmt_sync import bundle
+from runfmt_sync.extents import Piece
 from runfmt_sync.inventory import committed_size
 
-__all__ = ["answer_with_file", "range_of"]
+__all__ = ["answer_with_file", "answer_with_pieces", "range_of"]
 
 APART = {
     "Content-Disposition": "attachment",
@@ -24,6 +28,7 @@ APART = {
 }
 """A file of a run is a user's: no browser runs it as ours."""
 CHUNK = 2**18
+_REFUSED = re.compile(r"\s*q=0(\.0*)?\s*")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -67,20 +72,40 @@ def _answer(file: BinaryIO, path: str, asked: Mapping[str, str]) -> Response:
         file.close()
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
     first, end = wanted
-    headers["Content-Length"] = str(end - first)
     status = 200
     if end - first < size:
         headers["Content-Range"], status = f"bytes {first}-{end - 1}/{size}", 206
     return _FileResponse(file, first, end, status, headers)
 
 
+def answer_with_pieces(pieces: Iterable[Piece], accepted: str) -> Response:
+    """A bundle with the first of the pieces, as many as a group may hold (H046)."""
+    coding = _coding(accepted)
+    headers = {"Content-Type": "application/x-tar", **({"Content-Encoding": coding} if coding else {})}
+    file = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=CHUNK))  # noqa: SIM115
+    try:
+        with bundle.packed(file, coding) as packed:
+            bundle.write(packed, {}, islice(bundle.groups(pieces), 1))
+        return _FileResponse(file, 0, file.tell(), 200, headers)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _coding(accepted: str) -> str:
+    """The best coding that a client accepts, empty for none (RFC 9110, 12.5.3)."""
+    parts = (part.partition(";") for part in accepted.lower().split(","))
+    named = {name.strip() for name, _, weight in parts if not _REFUSED.fullmatch(weight)}
+    return next((coding for coding in ("zstd", "gzip") if coding in named), "")
+
+
 class _FileResponse(StreamingResponse):
     """Some bytes of a file, which is closed whatever becomes of the answer."""
 
+    media_type = "application/octet-stream"
+
     def __init__(self, file: BinaryIO, first: int, end: int, status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(
-            _bytes(file, first, end), status, headers=headers, media_type="application/octet-stream"
-        )
+        super().__init__(_bytes(file, first, end), status, {"Content-Length": str(end - first), **headers})
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

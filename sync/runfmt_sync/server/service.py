@@ -19,7 +19,7 @@ from runfmt.reading import StoredRun, has_crashed
 from runfmt.rows import decode_document
 from runfmt_sync import bundle
 from runfmt_sync.digests import KnownDigests
-from runfmt_sync.extents import Extent, Piece, Refused
+from runfmt_sync.extents import Extent, Piece, Refused, Wanted, piece_at
 from runfmt_sync.inventory import run_digest
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.server.index import Index
@@ -136,6 +136,13 @@ class Service:
             if is_safe(path) and _is_reached(folder, path) and (folder / path).is_file():
                 return folder / path
         raise Absent(f"{uid} has no such file")
+
+    def fetch(self, wanted: Iterable[Wanted], caller: Caller) -> Iterator[Piece]:
+        """The extents that spans are; what is not there so, or not for this caller, is left out (H047)."""
+        for uid, span in wanted:
+            with suppress(Absent, FileNotFoundError):
+                if piece := piece_at(self.file(uid, span.path, caller), uid, span):
+                    yield piece
 
     # What changes it
 
