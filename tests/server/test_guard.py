@@ -15,7 +15,7 @@ from runfmt.errors import CommError, UsageError
 from runfmt_sync import store
 from runfmt_sync.push import Push
 from runfmt_sync.remotes import open_remote
-from runfmt_sync.server import app
+from runfmt_sync.server import app, exchange
 from runfmt_sync.server.guard import RateLimit, host_of
 from runfmt_sync.server.serve import Server
 from runfmt_sync.server.service import Service
@@ -210,7 +210,7 @@ def test_answers_are_sent_without_delay(server):
 
 
 def test_caller_that_falls_silent_is_let_go(data, monkeypatch):
-    monkeypatch.setattr(app, "IDLE", 0.05)
+    monkeypatch.setattr(exchange, "IDLE", 0.05)
     with serving(data) as server, _begin_upload(server.url, b"x" * 1000) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408")
 
@@ -251,9 +251,9 @@ def _upload(data, body, pause):
 def test_upload_that_trickles_is_waited_for(data, runs):
     """What counts is the time since bytes came, not the time of all."""
     body = bundle_of(make_run(runs))
-    assert _upload(data, body, 1.1 * app.IDLE) == 408
+    assert _upload(data, body, 1.1 * exchange.IDLE) == 408
     assert runs_in(data) == {}
-    assert _upload(data, body, 0.6 * app.IDLE) == 200
+    assert _upload(data, body, 0.6 * exchange.IDLE) == 200
     assert_same(runs, data)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError, explain
-from runfmt_sync.cli import carrying, moving, reading, serving
+from runfmt_sync.cli import carrying, moving, reading, serving, viewing
 
 __all__ = ["main"]
 
@@ -35,6 +35,7 @@ COMMANDS = (
     reading.show,
     reading.export,
     reading.validate,
+    viewing.view,
     serving.serve,
     serving.token,
     serving.login,

@@ -1,20 +1,24 @@
-"""A server that listens, until it is told to stop."""
+"""Servers that listen, until they are told to stop: one of a store, and one that only shows a folder."""
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from runfmt.errors import CommError, UsageError, explain
 from runfmt_sync.credentials import is_loopback
-from runfmt_sync.server.app import make_app
+from runfmt_sync.server.app import make_app, make_viewer
+from runfmt_sync.server.folder import Folder
 from runfmt_sync.server.guard import LOOPBACK
 from runfmt_sync.server.service import Service
+from runfmt_sync.server.tokens import OneToken
 
-__all__ = ["Server"]
+__all__ = ["Server", "Viewer"]
 
 GRACE = 30
 """Seconds that requests under way have to end when the server is told to stop."""
@@ -22,7 +26,38 @@ CONNECTIONS = 1000
 """Requests at once; whoever comes then is told to come again."""
 
 
-class Server:
+class _Listening:
+    """Listens when it is made; ``url`` says where."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._listener = _listen(host, port)
+        where = f"[{host}]" if ":" in host else host
+        self.url = f"http://{where}:{self._listener.getsockname()[1]}"
+
+    def _answer_with(self, app: ASGIApp) -> None:
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=CONNECTIONS,
+                timeout_graceful_shutdown=GRACE,
+                ws="none",
+                lifespan="off",
+            )
+        )
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
+        self._server.run(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """End :meth:`run`, which runs in another thread."""
+        self._server.should_exit = True
+
+
+class Server(_Listening):
     """Serves a directory of runs. Port 0 is any that is free; ``url`` says which.
 
     ``host_names`` are those by which others call it, for whom it then is there. Raises ``UsageError``
@@ -37,33 +72,27 @@ class Server:
                 f"whoever reaches {host} could read and write all runs: "
                 f"`runfmt token add NAME --data {root}` gives somebody a token, then start again"
             )
-        self._listener = _listen(host, port)
+        super().__init__(host, port)
         names = {*LOOPBACK, *host_names} if is_private or host_names else ()
-        where = f"[{host}]" if ":" in host else host
-        self.url = f"http://{where}:{self._listener.getsockname()[1]}"
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(self.service, is_open=is_private, host_names=names),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                limit_concurrency=CONNECTIONS,
-                timeout_graceful_shutdown=GRACE,
-                ws="none",
-                lifespan="off",
-            )
-        )
+        self._answer_with(make_app(self.service, is_open=is_private, host_names=names))
 
     def run(self) -> None:
         """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
         try:
-            self._server.run(sockets=[self._listener])
+            super().run()
         finally:
             self.service.close()
 
-    def stop(self) -> None:
-        """End :meth:`run`, which runs in another thread."""
-        self._server.should_exit = True
+
+class Viewer(_Listening):
+    """Shows a folder to who has the token, which is in ``address``, and lives as long as this."""
+
+    def __init__(self, folder: Folder, port: int = 0) -> None:
+        super().__init__("127.0.0.1", port)
+        self.token = secrets.token_urlsafe(32)
+        self.address = f"{self.url}/#token={self.token}"
+        tokens = OneToken(self.token, folder.scopes)
+        self._answer_with(make_viewer(folder, tokens, LOOPBACK))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runfmt.editing import lay_edits_together
-from runfmt.edits import overlay
 from runfmt.errors import FormatError
-from runfmt.layout import EDITS, RUN, is_safe
-from runfmt.reading import StoredRun, has_crashed
+from runfmt.layout import RUN
+from runfmt.reading import StoredRun
 from runfmt.rows import decode_document
 from runfmt_sync import bundle
 from runfmt_sync.digests import KnownDigests
 from runfmt_sync.extents import Extent, Piece, Refused, Wanted, piece_at
 from runfmt_sync.inventory import run_digest
 from runfmt_sync.plan import Ask, Have
-from runfmt_sync.server.index import Index
+from runfmt_sync.server.folder import Paced, mark_of
+from runfmt_sync.server.reading import Absent, Reading
 from runfmt_sync.server.records import Audit, Counters
 from runfmt_sync.server.tokens import Caller, Tokens
 from runfmt_sync.store import Store
 
-__all__ = ["Absent", "Service"]
+__all__ = ["Service"]
 
 LOOK_EVERY = 1.0
 """Seconds, at least, between two looks for runs that were copied in by hand."""
 REST = 10
 """So many times as long as a look took there is none: of many runs it takes a while."""
-PAGE = 1000
-"""Most rows of a list."""
 NOT_HIS = "the run is of another project than the token"
-
-
-class Absent(LookupError):
-    """There is nothing of that name for this caller."""
 
 
 class Service:
@@ -52,10 +44,9 @@ class Service:
         self.counters = Counters()
         self._audit = Audit(self.store.private / "audit.jsonl")
         self._digests = KnownDigests(self.store.private / "digests.jsonl")
-        self._index = Index(self.store.private / "index.sqlite")
-        self._index.keep_only(self.store.runs)
-        self._looking = threading.Lock()
-        self._look_at = time.monotonic() + LOOK_EVERY
+        self.reading = Reading(self.store.private)
+        self.reading.keep_only(self.store.runs)
+        self._look = Paced(self.store.look, LOOK_EVERY, REST)
 
     def close(self) -> None:
         """Close what is open."""
@@ -81,38 +72,23 @@ class Service:
                 others[ask.uid] = Have(refused=NOT_HIS)
         return {**others, **self.store.have(his, self._digests, believe=believe)}
 
-    def runs(
-        self,
-        caller: Caller,
-        *,
-        project: str | None = None,
-        run_id: str | None = None,
-        after: str = "",
-        limit: int = PAGE,
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """So many rows behind one, in the order of their uids; and the last uid, if there are more (H041)."""
+    def rows(self, caller: Caller, **wanted: Any) -> tuple[list[dict[str, Any]], str | None]:
+        """A list of runs (H040, H041)."""
         self._look()
-        found: list[dict[str, Any]] = []
-        folders = sorted(item for item in dict(self.store.runs).items() if item[0] > after)
-        for start in range(0, len(folders), PAGE):
-            part = folders[start : start + PAGE]
-            for row, (_, folder) in zip(self._index.rows(part), part, strict=True):
-                about = row.get("attributes", {})
-                if not caller.may_see(row.pop("owner", None)):
-                    continue
-                if project not in (None, about.get("project")) or run_id not in (None, about.get("id")):
-                    continue
-                if len(found) == limit:
-                    return found, found[-1]["uid"]
-                found.append(self._shown(row, folder))
-        return found, None
+        return self.reading.rows(self.store.runs, self.store.root, may_see=caller.may_see, **wanted)
 
-    def _shown(self, row: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """A row with what changes without a file moving."""
-        row["path"] = folder.relative_to(self.store.root).as_posix()
-        if row.get("state") == "running" and has_crashed(row["time"]):
-            row["state"] = "crashed"
-        return row
+    def about(self, uid: str, caller: Caller) -> dict[str, Any]:
+        """What is to be said of a run but its rows (H061). Raises ``Absent``."""
+        return self.reading.about(self.visible(caller), self.store.root, uid)
+
+    def visible(self, caller: Caller) -> Mapping[str, Path]:
+        """The folder of each run that the caller may see, by uid."""
+        self._look()
+        return self.store.runs if caller.project is None else _His(self.store.runs, caller)
+
+    def mark(self) -> str:
+        """What changes when runs come or go."""
+        return mark_of(self.store.runs)
 
     def run(self, uid: str, caller: Caller) -> dict[str, Any]:
         """The files of a run, size and digest of each (H042). Raises ``Absent``, ``Refused``, ``OSError``."""
@@ -129,19 +105,12 @@ class Service:
             "files": files,
         }
 
-    def file(self, uid: str, path: str, caller: Caller) -> Path:
-        """Where a file of a run lies; no link is followed to it (R006). Raises ``Absent``."""
-        folder = self._folder(uid, caller)
-        with suppress(OSError):  # of names that are too long, say
-            if is_safe(path) and _is_reached(folder, path) and (folder / path).is_file():
-                return folder / path
-        raise Absent(f"{uid} has no such file")
-
     def fetch(self, wanted: Iterable[Wanted], caller: Caller) -> Iterator[Piece]:
         """The extents that spans are; what is not there so, or not for this caller, is left out (H047)."""
+        runs = self.visible(caller)
         for uid, span in wanted:
             with suppress(Absent, FileNotFoundError):
-                if piece := piece_at(self.file(uid, span.path, caller), uid, span):
+                if piece := piece_at(self.reading.file(runs, uid, span.path), uid, span):
                     yield piece
 
     # What changes it
@@ -171,12 +140,9 @@ class Service:
 
     def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
         """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none."""
-        folder = self._folder(uid, caller)
-        if overlay({"config": {}, "summary": {}}, decode_document(data))[1]:
-            raise FormatError("H050", "an entry has not the form of an edit, or may not be edited")
-        lay_edits_together(folder, data)
+        edits = self.reading.edit(self.visible(caller), uid, data)
         self._audit.wrote(caller.name, "edit", uid, bytes=len(data))
-        return (folder / EDITS).read_bytes()
+        return edits
 
     def delete(self, uid: str, caller: Caller) -> str:
         """Remove a run, and remember that (H052). Raises ``Absent``, ``Refused`` if it is being written."""
@@ -212,24 +178,24 @@ class Service:
             raise Absent(f"there is no run {uid}")
         return folder
 
-    def _look(self) -> None:
-        """Find what was put there by hand, if it is time."""
-        with self._looking:
-            began = time.monotonic()
-            if began > self._look_at:
-                self.store.look()
-                done = time.monotonic()
-                self._look_at = done + max(LOOK_EVERY, REST * (done - began))
 
+class _His(Mapping[str, Path]):
+    """The runs of the project of a caller, each looked at when it is asked for."""
 
-def _is_reached(folder: Path, path: str) -> bool:
-    """Whether no link is on the way to a path."""
-    place = folder
-    for name in path.split("/"):
-        place = place / name
-        if place.is_symlink():
-            return False
-    return True
+    def __init__(self, runs: Mapping[str, Path], caller: Caller) -> None:
+        self._runs, self._caller = runs, caller
+
+    def __getitem__(self, uid: str) -> Path:
+        folder = self._runs[uid]
+        if not self._caller.may_see(_project(folder)):
+            raise KeyError(uid)
+        return folder
+
+    def __iter__(self) -> Iterator[str]:
+        return (uid for uid in dict(self._runs) if uid in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _project(folder: Path) -> object:

@@ -15,7 +15,7 @@ from runfmt.documents import read_document, replace_document
 from runfmt.errors import FormatError, UsageError
 from runfmt_sync.store import Store
 
-__all__ = ["ANYBODY", "SCOPES", "Caller", "Tokens"]
+__all__ = ["ANYBODY", "SCOPES", "Caller", "OneToken", "Tokens"]
 
 SCOPES = ("read", "append", "admin")
 """``read`` runs, ``append`` to them, or, as ``admin``, both and delete them."""
@@ -42,6 +42,22 @@ class Caller:
 
 ANYBODY = Caller("anybody", None, frozenset(SCOPES))
 """Who calls a server without tokens, which only its own machine can reach."""
+
+
+class OneToken:
+    """The only token of a server that shows one user his own runs."""
+
+    def __init__(self, token: str, scopes: Iterable[str]) -> None:
+        self._digest = _digest(token)
+        self._caller = Caller("viewer", None, frozenset(scopes))
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """What is kept of it."""
+        return {"": {"sha256": self._digest}}
+
+    def caller(self, token: str) -> Caller | None:
+        """Whom a token is from, None if it is another."""
+        return self._caller if hmac.compare_digest(self._digest, _digest(token)) else None
 
 
 class Tokens:

@@ -1,0 +1,35 @@
+"""The command that shows runs in a browser."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from runfmt.errors import MissingLibrary
+from runfmt_sync.cli.common import runs_folder
+
+__all__ = ["view"]
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port, else any that is free.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+def view(path: Path | None, port: int, opens: bool) -> None:
+    """Show runs in a browser on this machine. PATH is a folder of runs, a run, or a bundle."""
+    try:
+        from runfmt_sync.server.serve import Viewer
+        from runfmt_sync.viewing import opened
+    except ImportError:
+        raise MissingLibrary("the viewer", "'runfmt[view]'") from None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what is temporary is removed
+    with opened(path or Path(runs_folder())) as folder, suppress(KeyboardInterrupt):
+        viewer = Viewer(folder, port)
+        click.echo(f"{path or runs_folder()} is shown at {viewer.address}")
+        if opens:
+            click.launch(viewer.address)
+        viewer.run()
