@@ -1,0 +1,141 @@
+"""One block: a part of a stream in bytes, of which a column can be read alone.
+
+Behind a line that says the version come the length and the CRC-32 of the head. The head is a JSON
+line and these arrays, little-endian: steps (int64) and times (float64) of the rows, and of
+the columns how many values each has and the CRC-32 of its own bytes (uint32). Then the columns:
+the values of each (float64), and behind all values the rows to which they belong (uint32), but for
+columns that have a value in every row. The lengths of all follow from the counts.
+
+A file may be anybody's: whatever does not fit raises ``Damaged``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import orjson
+
+from runfmt_sync.index.parts import Object, Part
+
+__all__ = ["Block", "Damaged", "encode_block", "from_bytes", "from_file"]
+
+MAGIC = b"runfmt index 1\n\n"
+FRAME = len(MAGIC) + 8
+
+Read = Callable[[int, int], bytes]
+"""Gives the bytes at an offset."""
+
+
+class Damaged(Exception):
+    """A block is not what was written: make it anew."""
+
+
+def encode_block(part: Part) -> bytes:
+    """The bytes of a block; equal parts give equal bytes."""
+    said = {
+        "rows": len(part.steps),
+        "paths": part.paths,
+        "others": part.others,
+        "objects": [list(each) for each in part.objects],
+        "definitions": part.definitions,
+        "rewinds": part.rewinds,
+    }
+    sparse: Any = np.repeat(part.counts < len(part.steps), part.counts)
+    values, rows = part.values.astype("<f8").tobytes(), part.rows[sparse].astype("<u4").tobytes()
+    bounds = _bounds(part.counts, len(part.steps))
+    checks = [crc32(rows[low:high], crc32(values[first:last])) for first, last, low, high in bounds]
+    head = b"".join(
+        (
+            orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE),
+            part.steps.astype("<i8").tobytes(),
+            part.times.astype("<f8").tobytes(),
+            part.counts.astype("<u4").tobytes(),
+            np.array(checks, dtype="<u4").tobytes(),
+        )
+    )
+    frame = np.array([len(head), crc32(head)], dtype="<u4").tobytes()
+    return b"".join((MAGIC, frame, head, values, rows))
+
+
+def _bounds(counts: Any, rows: int) -> list[tuple[int, int, int, int]]:
+    """Where each column begins and ends among all values, and among all rows, in bytes."""
+    many = counts.tolist()
+    sparse = [count if count < rows else 0 for count in many]
+    values, places = [0, *accumulate(many)], [0, *accumulate(sparse)]
+    return [(8 * values[i], 8 * values[i + 1], 4 * places[i], 4 * places[i + 1]) for i in range(len(many))]
+
+
+class Block:
+    """A block as it is asked; what was read once of its head is kept, of its columns nothing."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        frame = read(0, FRAME)
+        if frame[: len(MAGIC)] != MAGIC or len(frame) < FRAME:
+            raise Damaged("no block of this version")
+        length, check = np.frombuffer(frame, "<u4", offset=len(MAGIC)).tolist()
+        head = read(FRAME, length)
+        if len(head) != length or crc32(head) != check:
+            raise Damaged("another head")
+        line = head.index(b"\n") + 1
+        said = orjson.loads(head[:line])
+        count, paths = said["rows"], said["paths"]
+        self.steps = np.frombuffer(head, "<i8", count, line)
+        self.times = np.frombuffer(head, "<f8", count, line + 8 * count)
+        self._counts, self._checks = np.frombuffer(head, "<u4", 2 * len(paths), line + 16 * count).reshape(
+            2, -1
+        )
+        self.paths: list[str] = paths
+        self.others: list[str] = said["others"]
+        self.objects = [Object(*each) for each in said["objects"]]
+        self.definitions: list[Any] = said["definitions"]
+        self.rewinds: list[tuple[int, float | None]] = [(step, time) for step, time in said["rewinds"]]
+        self._begin = FRAME + length
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[int, int, int, int, int]]:
+        bounds = _bounds(self._counts, len(self.steps))
+        checks = self._checks.tolist()
+        return {path: (*where, check) for path, where, check in zip(self.paths, bounds, checks, strict=True)}
+
+    def column(self, path: str) -> tuple[Any, Any]:
+        """Numbers of rows and values of a column; no rows (None) if every row has one."""
+        first, last, low, high, check = self._columns.get(path, (0, 0, 0, 0, 0))
+        values = self._read(self._begin + first, last - first)
+        behind = self._begin + 8 * int(self._counts.sum(dtype=np.int64))
+        rows = self._read(behind + low, high - low) if high > low else b""
+        if len(values) + len(rows) != last - first + high - low or crc32(rows, crc32(values)) != check:
+            raise Damaged("other values")
+        whole = last > first and high == low
+        return None if whole else np.frombuffer(rows, "<u4"), np.frombuffer(values, "<f8")
+
+
+def from_bytes(data: bytes) -> Block:
+    """The block that bytes are."""
+    return Block(lambda offset, length: data[offset : offset + length])
+
+
+def from_file(path: Path) -> Block:
+    """The block in a file, which is opened for each column: a file that was cut can then do no harm.
+
+    Raises ``Damaged``, also where the file cannot be read.
+    """
+
+    def read(offset: int, length: int) -> bytes:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.pread(descriptor, length, offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise Damaged(str(error)) from None
+
+    return Block(read)

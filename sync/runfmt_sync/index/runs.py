@@ -1,0 +1,89 @@
+"""The index of one run: that of each of its streams of metrics and of samples."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from runfmt.layout import MAIN, writer_of
+from runfmt.reading import StoredRun
+from runfmt.summary import Definitions
+from runfmt_sync.index.parts import Object, metrics_part, system_part
+from runfmt_sync.index.streams import Points, Stream, View
+
+__all__ = ["KINDS", "RunIndex"]
+
+KINDS = {"metrics": metrics_part, "system": system_part}
+"""The streams that are indexed."""
+
+T = TypeVar("T")
+
+
+class RunIndex:
+    """What the streams of a run say, as it was at the last ``refresh``. Threads may share it.
+
+    ``cache`` is the folder of all indexes, shared by all processes; without it all is kept in memory.
+    Raises ``FormatError`` for a run that must be refused. Of a stream or a path that is not
+    there, all answers are empty.
+    """
+
+    def __init__(self, folder: Path, cache: Path | None) -> None:
+        key = StoredRun(folder).uid or hashlib.sha256(bytes(folder.resolve())).hexdigest()[:32]
+        self._folder, self._cache = folder, cache and cache / key
+        self._lock = threading.Lock()
+        self._streams: dict[tuple[str, str], Stream] = {}
+
+    def refresh(self) -> bool:
+        """Look at the streams and read what is new; whether anything is. Raises ``OSError``."""
+        names = StoredRun(self._folder).stream_names
+        found = {
+            (kind, writer): name
+            for kind in KINDS
+            for name in names
+            if (writer := writer_of(name, kind)) is not None
+        }
+        with self._lock:
+            has_changed = self._streams.keys() != found.keys()
+            self._streams = {
+                key: self._streams.get(key) or self._stream(key[0], name) for key, name in found.items()
+            }
+            streams = list(self._streams.values())
+        for stream in streams:
+            with suppress(FileNotFoundError):  # it went just now: the next look says so
+                has_changed = stream.refresh() or has_changed
+        return has_changed
+
+    def _stream(self, kind: str, name: str) -> Stream:
+        return Stream(self._folder / name, self._cache and self._cache / name, KINDS[kind])
+
+    def writers(self, stream: str = "metrics") -> list[str]:
+        """The writers that have such a stream, the main one first."""
+        return sorted((w for kind, w in self._streams if kind == stream), key=lambda w: (w != MAIN, w))
+
+    def numbers(self, stream: str = "metrics", writer: str = MAIN) -> list[str]:
+        """The paths that have numbers or truth values, sorted."""
+        return self._ask(stream, writer, lambda view: view.numbers)
+
+    def objects(self, stream: str = "metrics", writer: str = MAIN) -> list[Object]:
+        """The values with a ``_type``, sorted by step and path."""
+        return self._ask(stream, writer, lambda view: view.objects)
+
+    def column(self, path: str, stream: str = "metrics", writer: str = MAIN) -> Points:
+        """The rows in which a path has a number; ``_step`` and ``_timestamp`` are paths too."""
+        return self._ask(stream, writer, lambda view: view.column(path))
+
+    def definitions(self, writer: str = MAIN) -> Definitions:
+        """What is defined of the metrics."""
+        return self._ask("metrics", writer, lambda view: view.definitions)
+
+    def rewinds(self, writer: str = MAIN) -> list[tuple[int, float | None]]:
+        """Step and time of each rewind."""
+        return self._ask("metrics", writer, lambda view: view.rewinds)
+
+    def _ask(self, kind: str, writer: str, question: Callable[[View], T]) -> T:
+        stream = self._streams.get((kind, writer))
+        return question(View([])) if stream is None else stream.ask(question)
