@@ -1,0 +1,103 @@
+/**
+ * The read API of the server: JSON over fetch, with the bearer token of this tab.
+ */
+
+const KEPT = 'runfmt.token';
+const TRIES = 3;
+
+/** What the server, or the way to it, had to say against a request. */
+export class Problem extends Error {
+  /**
+   * @param {number} status 0: no answer at all
+   * @param {string} detail
+   */
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+let askForToken = async () => { throw new Problem(401, 'a token is needed'); };
+let signingIn = null;
+
+/** Say who asks the user for a token; the promise is kept when there is one. */
+export function onSignIn(ask) {
+  askForToken = ask;
+}
+
+/** Take the token out of `#token=...`, so that it stands neither in the address nor in links that are sent. */
+export function takeToken() {
+  const found = /^#token=([^&]*)&?(.*)$/.exec(location.hash);
+  if (!found) return;
+  keepToken(decodeURIComponent(found[1]));
+  history.replaceState(null, '', `${location.pathname}${found[2] ? `#${found[2]}` : ''}`);
+}
+
+/** @param {string} token kept as long as this tab */
+export function keepToken(token) {
+  sessionStorage.setItem(KEPT, token);
+}
+
+/**
+ * Ask for JSON.
+ * @param {string} path below `v1/`
+ * @param {{method?: string, body?: any, signal?: AbortSignal}} [options] a body is sent as JSON, by POST
+ * @returns {Promise<any>}
+ * @throws {Problem}
+ */
+export async function ask(path, { method, body, signal } = {}) {
+  const answer = await send(path, {
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal,
+  });
+  return answer.json();
+}
+
+/** A file of a run, or its bytes from `range[0]` to before `range[1]`. */
+export async function fetchFile(uid, path, { range, signal } = {}) {
+  const headers = range ? { Range: `bytes=${range[0]}-${range[1] - 1}` } : {};
+  const place = path.split('/').map(encodeURIComponent).join('/');
+  return (await send(`runs/${encodeURIComponent(uid)}/files/${place}`, { headers, signal })).blob();
+}
+
+async function send(path, request) {
+  for (let tried = 1; ; tried += 1) {
+    const answer = await once(path, request);
+    if (answer.ok) return answer;
+    if (answer.status === 401) {
+      await signIn();
+    } else if ((answer.status === 429 || answer.status === 503) && tried < TRIES) {
+      await pause(Number(answer.headers.get('Retry-After')) || tried);
+    } else {
+      throw await problemOf(answer);
+    }
+  }
+}
+
+async function once(path, { method = 'GET', body, headers = {}, signal }) {
+  const token = sessionStorage.getItem(KEPT);
+  const all = { ...headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  if (body !== undefined) all['Content-Type'] = 'application/json';
+  try {
+    return await fetch(`v1/${path}`, { method, body, headers: all, signal, cache: 'no-store' });
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem(0, 'The server does not answer. Is it still running?');
+  }
+}
+
+/** One question at a time, however many requests wait for it. */
+function signIn() {
+  signingIn ??= askForToken().finally(() => { signingIn = null; });
+  return signingIn;
+}
+
+async function problemOf(answer) {
+  const said = await answer.json().catch(() => ({}));
+  return new Problem(answer.status, said.detail || said.title || `the server answered ${answer.status}`);
+}
+
+function pause(seconds) {
+  return new Promise((done) => { setTimeout(done, seconds * 1000); });
+}

@@ -1,0 +1,90 @@
+/**
+ * Charts as files: PNG, SVG, and CSV with all points.
+ */
+
+import { drawChart, layOut } from './chart.js';
+import { loadCurve } from './curves.js';
+import { h } from './dom.js';
+import { PicturePen } from './picture.js';
+import { chartTheme } from './theme.js';
+
+const [WIDTH, HEIGHT, HEAD, LEGEND] = [960, 540, 34, 18];
+const SHARP = 2;
+const COLUMN = 240;
+/** Points of a run in a CSV; more of them are reduced. */
+const ALL = 100_000;
+
+/** @param {import('./chart.js').Chart} chart */
+export function savePng(title, chart) {
+  const height = HEIGHT + legendHeight(chart);
+  const canvas = h('canvas');
+  Object.assign(canvas, { width: WIDTH * SHARP, height: height * SHARP });
+  const pen = canvas.getContext('2d');
+  pen.scale(SHARP, SHARP);
+  drawPicture(pen, title, chart, height);
+  canvas.toBlob((blob) => save(`${fileName(title)}.png`, blob), 'image/png');
+}
+
+/** @param {import('./chart.js').Chart} chart */
+export function saveSvg(title, chart) {
+  const height = HEIGHT + legendHeight(chart);
+  const pen = new PicturePen(WIDTH, height);
+  drawPicture(pen, title, chart, height);
+  save(`${fileName(title)}.svg`, new Blob([pen.text()], { type: 'image/svg+xml' }));
+}
+
+/** A chart with its title above, and the names of its lines below. */
+function drawPicture(pen, title, chart, height) {
+  const theme = chartTheme();
+  pen.fillStyle = theme.paper;
+  pen.fillRect(0, 0, WIDTH, height);
+  drawChart(pen, chart, layOut(chart, WIDTH, HEIGHT, HEAD), theme);
+  pen.textAlign = 'left';
+  pen.textBaseline = 'middle';
+  pen.fillStyle = theme.ink;
+  pen.font = theme.font.replace('11px', '15px');
+  pen.fillText(title, 14, HEAD / 2);
+  pen.font = theme.font;
+  chart.lines.forEach(({ name, color }, i) => {
+    const [x, y] = [14 + (i % columns()) * COLUMN, HEIGHT + 8 + Math.floor(i / columns()) * LEGEND];
+    pen.fillStyle = color;
+    pen.fillRect(x, y - 4, 9, 9);
+    pen.fillStyle = theme.ink;
+    pen.fillText(name.slice(0, 34), x + 15, y);
+  });
+}
+
+const columns = () => Math.floor((WIDTH - 20) / COLUMN);
+const legendHeight = (chart) => Math.ceil(chart.lines.length / columns()) * LEGEND + 8;
+
+/** All points of the curves that a panel shows, a row a point. */
+export async function saveCsv(title, wanted) {
+  const curves = await Promise.all(wanted.map(({ asked }) => loadCurve({ ...asked, points: ALL })));
+  const axis = wanted[0]?.asked.x ?? 'x';
+  const lines = [['run', 'id', axis, title, 'min', 'max']];
+  wanted.forEach(({ run }, i) => {
+    const { x, y, min, max } = curves[i];
+    x.forEach((at, k) => lines.push([run.name, run.values.get('id'), at, y[k], min?.[k], max?.[k]]));
+    for (const [at, what] of curves[i].marks ?? []) lines.push([run.name, run.values.get('id'), at, what]);
+  });
+  save(`${fileName(title)}.csv`, new Blob([csvOf(lines)], { type: 'text/csv' }));
+}
+
+/** Rows as CSV (RFC 4180). */
+export function csvOf(lines) {
+  return lines.map((line) => line.map(csvCell).join(',')).join('\r\n').concat('\r\n');
+}
+
+function csvCell(value) {
+  const text = value === null || value === undefined ? '' : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+const fileName = (title) => title.replace(/[^\w.-]+/g, '-').slice(0, 80);
+
+/** Hand a file to whoever looks at the page. */
+export function save(name, blob) {
+  const address = URL.createObjectURL(blob);
+  h('a', { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

@@ -1,0 +1,47 @@
+/**
+ * Which panels a view shows, and in which sections.
+ */
+
+import { definitionOf, sectionOf } from './definitions.js';
+import { metrics } from './metrics.js';
+import { view } from './state.js';
+
+/** The panels of numbers, hidden or not. */
+export const numberPanels = () => metrics.panels.filter((panel) => panel.kind === 'number');
+
+const isHiddenAtFirst = (panel) => panel.stream === 'metrics' && Boolean(definitionOf(metrics.definitions, panel.key)?.hidden);
+
+/** Whether a panel is hidden: by somebody, or by the definition of its metric. */
+export function isHidden(panel) {
+  return view.hide.includes(panel.id) || (isHiddenAtFirst(panel) && !view.show.includes(panel.id));
+}
+
+/** What to change so that a panel is hidden, or shown. */
+export function toggledPanel(panel) {
+  const [hide, show] = [view.hide, view.show].map((ids) => ids.filter((id) => id !== panel.id));
+  if (!isHidden(panel)) return { hide: [...hide, panel.id], show };
+  return { hide, show: isHiddenAtFirst(panel) ? [...show, panel.id] : show };
+}
+
+/** What to change so that all panels are shown. */
+export function allShown() {
+  return { hide: [], show: numberPanels().filter(isHiddenAtFirst).map((panel) => panel.id) };
+}
+
+/** The panels that are not hidden and have the names that are searched for. */
+export function shownPanels() {
+  const words = view.panels.toLowerCase().split(/\s+/);
+  return numberPanels().filter((panel) => words.every((word) => panel.id.toLowerCase().includes(word)) && !isHidden(panel));
+}
+
+/** Panels by section: those without one first, the machine's last. */
+export function inSections(panels) {
+  const found = new Map();
+  for (const panel of panels) {
+    const name = sectionOf(panel);
+    if (!found.has(name)) found.set(name, []);
+    found.get(name).push(panel);
+  }
+  const rank = (name) => ({ Charts: 0, System: 2 })[name] ?? 1;
+  return [...found].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}

@@ -1,0 +1,121 @@
+/**
+ * The page of `runfmt view` and of a server. Plain modules, no build: what is here is what the browser runs.
+ *
+ * What is looked at stands in the address (`state`). Whoever changes it calls `change`; the shell below gives
+ * the new view to the page that is shown, which draws it. Data come from three stores, each of which tells
+ * its listeners: `runs` (rows), `metrics` (names of metrics), `curves` (points). `live` asks every second
+ * what has changed, and only that is loaded again.
+ *
+ *     main        the shell: pages, navigation, title        keyboard, help, theme, login
+ *     state       the view and its address                   api    fetch, token, errors
+ *     dom         elements and drawings; text is never markup; menu   what opens beside a button
+ *
+ *     projects    page: projects with their counts
+ *     charts      page: runlist beside panels
+ *     tablepage   page: runlist with columns
+ *     runpage     page: one run
+ *
+ *     runlist     filter, group, columns above a table       table  rows in sight; columns, editing
+ *     choice      which runs are listed, grouped, in charts  filter, colors, values (pure)
+ *
+ *     panels      sections of panels, which are in sight     tools, full, layout
+ *     panel       one metric: asks for curves, makes a chart series, smooth, definitions (pure)
+ *     plot        a chart on the page: hover, zoom, keys     cursor   shared by all charts
+ *     chart       draws; the only module that knows how      scales (pure), picture (SVG), download
+ *
+ * A new page: a module with `title` and `class Page` (`element`, `update(before)`, `close()`, and `table` if
+ * j and k are to move in it), and a line in PAGES.
+ */
+
+import { onSignIn, takeToken } from './api.js';
+import { chosen } from './choice.js';
+import { fill, h, iconButton } from './dom.js';
+import { openHelp } from './help.js';
+import { startKeys } from './keyboard.js';
+import { follow, onPulse, pulse, watch } from './live.js';
+import { askForToken } from './login.js';
+import { load, runsOf } from './runs.js';
+import { addressOf, followAddress, onChange, view } from './state.js';
+import { onTheme, startTheme, themeButton } from './theme.js';
+import * as charts from './charts.js';
+import * as projects from './projects.js';
+import * as run from './runpage.js';
+import * as table from './tablepage.js';
+
+const PAGES = { projects, charts, table, run };
+/** Those in the navigation of a project. */
+const TABS = ['charts', 'table'];
+
+let page = null;
+let shown = '';
+const place = h('main', { id: 'main' });
+const path = h('nav', { class: 'path', 'aria-label': 'Where' });
+const tabs = h('nav', { class: 'tabs', 'aria-label': 'Pages' });
+const dot = h('span', { class: 'live', role: 'status' });
+
+function start() {
+  takeToken();
+  onSignIn(askForToken);
+  startTheme();
+  const link = iconButton('link', 'Copy a link to this view', copyLink);
+  document.body.append(
+    h('a', { class: 'skip', href: '#main', text: 'To the content', on: { click: skip } }),
+    h('header', { class: 'bar' }, h('a', { class: 'brand', href: '#/', text: 'runfmt' }), path, tabs, h('span', { class: 'grow' }), dot, link, themeButton(), iconButton('help', 'Help (?)', openHelp)),
+    place);
+  onChange(show);
+  onTheme(() => page?.update(null));
+  onPulse(showPulse);
+  watch(() => [...new Set([...(view.page === 'projects' ? [] : chosen(view)), ...runsOf(view.project).filter((one) => one.state === 'running')])].map((one) => one.uid));
+  startKeys(() => page);
+  followAddress();
+  follow();
+}
+
+/** Show a view; the page stays where only what it shows has changed. */
+function show(now, before) {
+  const name = PAGES[now.page] ? now.page : 'projects';
+  if (name !== 'projects') load(now.project);
+  const isOther = name !== shown;
+  if (isOther) turnTo(name);
+  showPath(now, name);
+  page.update(isOther ? null : before);
+}
+
+function turnTo(name) {
+  page?.close();
+  page = new PAGES[name].Page();
+  shown = name;
+  fill(place, page.element);
+}
+
+function showPath(now, name) {
+  const project = now.project === null ? 'All runs' : now.project || '(no project)';
+  const open = runsOf(now.project).find((one) => one.tail === now.run);
+  fill(path, name !== 'projects' && h('span', { class: 'clip', text: project, title: project }),
+    name === 'run' && open && h('span', { class: 'clip', text: open.name }));
+  fill(tabs, name !== 'projects' && TABS.map((tab) => h('a', { href: addressOf({ ...now, page: tab, full: '' }), 'aria-current': tab === name ? 'page' : null, text: PAGES[tab].title })));
+  document.title = [open?.name, name !== 'projects' && project, 'runfmt'].filter(Boolean).join(' · ');
+}
+
+function showPulse() {
+  const word = pulse.isFollowing ? (pulse.isLive ? 'live' : 'up to date') : 'no answer';
+  if (dot.dataset.word === word) return;
+  dot.dataset.word = word;
+  dot.className = `live ${word.replaceAll(' ', '-')}`;
+  dot.title = pulse.isFollowing ? 'Changes appear within two seconds' : 'The server does not answer; the page tries again every second';
+  dot.textContent = word;
+}
+
+async function copyLink(event) {
+  const button = event.currentTarget;
+  await navigator.clipboard.writeText(location.href);
+  button.classList.add('done');
+  setTimeout(() => button.classList.remove('done'), 1200);
+}
+
+function skip(event) {
+  event.preventDefault();
+  place.querySelector('a, button, input')?.focus();
+}
+
+start();

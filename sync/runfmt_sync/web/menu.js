@@ -1,0 +1,97 @@
+/**
+ * What opens beside a button and closes by itself: menus, choosers, small forms.
+ */
+
+import { h, icon } from './dom.js';
+
+let count = 0;
+
+/**
+ * Open a box beside an element.
+ * @param {HTMLElement} anchor
+ * @param {string} label its name
+ * @param {(close: () => void) => Node[]} contents
+ */
+export function openBox(anchor, label, contents, { wide = false } = {}) {
+  count += 1;
+  const box = h('div', { class: wide ? 'box wide' : 'box', popover: 'auto', role: 'dialog', 'aria-label': label, id: `box-${count}` });
+  const close = () => box.hidePopover();
+  box.append(...contents(close));
+  box.addEventListener('toggle', (event) => {
+    if (event.newState !== 'closed') return;
+    box.remove();
+    anchor.removeAttribute('aria-expanded');
+    if (!document.activeElement || document.activeElement === document.body) anchor.focus();
+  });
+  (anchor.closest('dialog') ?? document.body).append(box);
+  anchor.setAttribute('aria-expanded', 'true');
+  box.showPopover();
+  put(box, anchor);
+  (box.querySelector('[autofocus]') ?? box.querySelector('input, button'))?.focus();
+  return close;
+}
+
+/** Below the anchor, or above it where there is no room, and within the window. */
+function put(box, anchor) {
+  const [at, size] = [anchor.getBoundingClientRect(), box.getBoundingClientRect()];
+  const below = at.bottom + 4 + size.height <= innerHeight - 4;
+  box.style.left = `${Math.max(4, Math.min(at.left, innerWidth - size.width - 8))}px`;
+  box.style.top = `${below ? at.bottom + 4 : Math.max(4, at.top - size.height - 4)}px`;
+}
+
+/**
+ * A menu of things to do.
+ * @param {HTMLElement} anchor
+ * @param {string} label
+ * @param {{label: string, act: () => void, isOn?: boolean}[]} items `isOn`: it is a switch
+ */
+export function openMenu(anchor, label, items) {
+  openBox(anchor, label, (close) => items.map(({ label: text, act, isOn }) => {
+    const role = isOn === undefined ? 'menuitem' : 'menuitemcheckbox';
+    return h('button', {
+      type: 'button', class: 'item', role, ...(isOn !== undefined && { 'aria-checked': String(isOn) }),
+      on: { click: () => { close(); act(); }, keydown: moveFocus },
+    }, isOn !== undefined && h('span', { class: 'tick', text: isOn ? '✓' : '' }), text);
+  }));
+}
+
+function moveFocus(event) {
+  const step = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  event.currentTarget[step]?.focus();
+}
+
+/** A button that opens a box or a menu. */
+export function menuButton(text, label, open, { glyph = null, props = {} } = {}) {
+  const button = h('button', {
+    type: 'button', class: 'button', 'aria-label': label, title: label, 'aria-haspopup': 'dialog', ...props,
+    on: { click: () => open(button) },
+  }, glyph && icon(glyph), text && h('span', { text }));
+  return button;
+}
+
+/**
+ * A list of choices to search in.
+ * @param {{id: string, label: string, note?: string}[]} choices
+ * @param {(id: string) => boolean} isOn
+ * @param {(id: string) => void} pick
+ */
+export function searchList(placeholder, choices, isOn, pick, { many = false } = {}) {
+  const most = 200;
+  const list = h('div', { class: 'choices', role: many ? 'group' : 'listbox', 'aria-label': placeholder });
+  const show = () => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    const found = choices.filter(({ label }) => words.every((word) => label.toLowerCase().includes(word)));
+    list.replaceChildren(...found.slice(0, most).map(choice));
+    if (!found.length) list.append(h('p', { class: 'muted pad', text: 'Nothing has that name.' }));
+    if (found.length > most) list.append(h('p', { class: 'muted pad', text: `and ${found.length - most} more: search for them` }));
+  };
+  const choice = ({ id, label, note }) => h('button', {
+    type: 'button', class: 'item', role: many ? 'checkbox' : 'option', [many ? 'aria-checked' : 'aria-selected']: String(isOn(id)),
+    on: { click: () => { pick(id); show(); }, keydown: moveFocus },
+  }, h('span', { class: 'tick', text: isOn(id) ? '✓' : '' }), h('span', { class: 'grow', text: label }), note && h('span', { class: 'muted', text: note }));
+  const input = h('input', { type: 'search', class: 'field', placeholder, 'aria-label': placeholder, autofocus: true, on: { input: show } });
+  show();
+  return [input, list];
+}

@@ -1,0 +1,56 @@
+/**
+ * Which metrics the chosen runs have, and what they were defined as.
+ */
+
+import { ask, Problem } from './api.js';
+
+/**
+ * @typedef {object} Panel
+ * @property {string} id as addresses name it
+ * @property {string} stream `metrics` or `system`
+ * @property {string} key
+ * @property {string} kind `number`, or the `_type` of an object
+ * @property {number} runs that have it
+ */
+
+const STREAMS = ['metrics', 'system'];
+/** Of runs that go on, new metrics are looked for so often (milliseconds). */
+const PERIOD = 5000;
+
+/** `left` is how many keys the server did not name. */
+export const metrics = { panels: [], definitions: [], left: 0, isLoading: false, problem: null };
+
+const listeners = new Set();
+let asked = '';
+let askedAt = 0;
+
+/** @param {() => void} listener called when other metrics are there */
+export function onMetrics(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Ask for the metrics of runs; `again` looks whether runs that go on have new ones. */
+export async function loadMetrics(uids, again = false) {
+  const wanted = uids.join();
+  if (wanted === asked && !(again && Date.now() - askedAt > PERIOD)) return;
+  [asked, askedAt] = [wanted, Date.now()];
+  metrics.isLoading = true;
+  try {
+    const answers = uids.length ? await Promise.all(STREAMS.map((stream) => ask('keys', { body: { uids, stream } }))) : [];
+    if (wanted === asked) accept(answers);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    Object.assign(metrics, { problem: error, isLoading: false });
+    asked = '';
+  }
+  for (const listener of listeners) listener();
+}
+
+function accept(answers) {
+  const panels = answers.flatMap(({ keys }, i) => keys.map((key) => ({ ...key, stream: STREAMS[i], id: i ? `system:${key.key}` : key.key })));
+  Object.assign(metrics, {
+    panels, definitions: answers[0]?.definitions ?? [], left: answers.reduce((sum, { left }) => sum + (left ?? 0), 0),
+    isLoading: false, problem: null,
+  });
+}

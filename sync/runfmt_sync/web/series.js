@@ -1,0 +1,164 @@
+/**
+ * From the curves of the server to the lines of a chart: smoothed, grouped, within a domain. Pure.
+ */
+
+import { smooth } from './smooth.js';
+
+/**
+ * @typedef {object} Curve as the server gave it
+ * @property {number[]} x rising
+ * @property {(number|null)[]} y
+ * @property {number[]} [min] where points were reduced
+ * @property {number[]} [max]
+ * @property {[number, string][]} [marks]
+ * @property {number[]} [rewinds]
+ *
+ * @typedef {object} Line as it is drawn
+ * @property {string} id
+ * @property {string} name
+ * @property {string} color
+ * @property {number[]} x
+ * @property {(number|null)[]} y
+ * @property {(number|null)[]|null} raw what y was before it was smoothed
+ * @property {(number|null)[]|null} min
+ * @property {(number|null)[]|null} max
+ * @property {[number, string][]} marks values that are no finite numbers
+ * @property {number[]} rewinds
+ */
+
+const GRID = 400;
+const TAILS = 0.02;
+const MARGIN = 0.06;
+
+/** The least and greatest x of curves; null where there are none. */
+export function rangeOf(curves) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { x } of curves) {
+    if (!x.length) continue;
+    low = Math.min(low, x[0]);
+    high = Math.max(high, x[x.length - 1]);
+  }
+  return low <= high ? [low, high] : null;
+}
+
+/**
+ * @param {{id: string, name: string, color: string, curve: Curve}[]} items
+ * @param {{smooth: number, log: boolean, range: [number, number]}} options
+ * @returns {Line[]}
+ */
+export function linesOf(items, options) {
+  return items.map(({ id, name, color, curve }) => lineOf({
+    id, name, color, x: curve.x, y: curve.y, raw: null, min: curve.min ?? null, max: curve.max ?? null,
+    marks: curve.marks ?? [], rewinds: curve.rewinds ?? [],
+  }, options));
+}
+
+function lineOf(line, { smooth: weight, log, range }) {
+  const shown = log ? { ...line, y: line.y.map(above), min: line.min?.map(above) ?? null, max: line.max?.map(above) ?? null } : line;
+  if (!(weight > 0)) return shown;
+  return { ...shown, raw: shown.y, y: smooth(shown.x, shown.y, weight, range[1] - range[0]) };
+}
+
+/** On a logarithmic scale there is no place for what is not above 0. */
+function above(value) {
+  return value > 0 ? value : null;
+}
+
+/**
+ * A line for each group of runs: the mean of its runs, and how far they spread.
+ * @param {{id: string, name: string, color: string, curves: Curve[]}[]} groups
+ * @param {{smooth: number, log: boolean, range: [number, number], spread: string}} options
+ * @returns {Line[]}
+ */
+export function groupLines(groups, options) {
+  return groups.map(({ id, name, color, curves }) => {
+    const mean = meanOf(curves, options.range, options.spread);
+    const marks = curves.flatMap((curve) => curve.marks ?? []);
+    const rewinds = curves.flatMap((curve) => curve.rewinds ?? []);
+    return lineOf({ id, name, color, ...mean, raw: null, marks, rewinds, isSpread: true }, options);
+  });
+}
+
+/** Mean and spread of curves whose x differ: in cells of equal width, each run counting once a cell. */
+function meanOf(curves, [low, high], spread) {
+  const cells = Array.from({ length: GRID + 1 }, () => null);
+  for (const curve of curves) {
+    for (const [cell, { x, sum, count }] of cellsOf(curve, low, high)) {
+      (cells[cell] ??= { x, values: [] }).values.push(sum / count);
+    }
+  }
+  const filled = cells.filter(Boolean);
+  const stats = filled.map(({ values }) => statistics(values, spread));
+  const side = (name) => (spread === 'none' ? null : stats.map((one) => one[name]));
+  return { x: filled.map((cell) => cell.x), y: stats.map((one) => one.mean), min: side('low'), max: side('high') };
+}
+
+function cellsOf({ x, y }, low, high) {
+  const found = new Map();
+  for (let i = 0; i < x.length; i += 1) {
+    if (y[i] === null) continue;
+    const cell = high > low ? Math.floor(((x[i] - low) / (high - low)) * GRID) : 0;
+    const there = found.get(cell) ?? { x: x[i], sum: 0, count: 0 };
+    found.set(cell, { x: there.x, sum: there.sum + y[i], count: there.count + 1 });
+  }
+  return found;
+}
+
+function statistics(values, spread) {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  if (spread === 'minmax') return { mean, low: Math.min(...values), high: Math.max(...values) };
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  return { mean, low: mean - deviation, high: mean + deviation };
+}
+
+/**
+ * The y-values that a chart shows, with some room around them.
+ * @param {Line[]} lines
+ * @param {{log: boolean, clip: boolean}} options clip: the outermost 2 % at both ends do not count
+ * @returns {[number, number]}
+ */
+export function domainOf(lines, { log, clip }) {
+  const values = [];
+  for (const line of lines) {
+    for (const side of clip || line.raw ? [line.y] : [line.y, line.min, line.max]) {
+      for (const value of side ?? []) if (value !== null && Number.isFinite(value)) values.push(value);
+    }
+  }
+  if (!values.length) return log ? [0.1, 1] : [0, 1];
+  return roomy(clip ? inner(values) : ends(values), log);
+}
+
+function ends(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+function inner(values) {
+  const sorted = Float64Array.from(values).sort();
+  const cut = Math.floor(sorted.length * TAILS);
+  return [sorted[cut], sorted[sorted.length - 1 - cut]];
+}
+
+function roomy([low, high], log) {
+  if (log) {
+    const room = (high / low) ** MARGIN;
+    return high > low ? [low / room, high * room] : [low / 2, low * 2];
+  }
+  const room = (high - low) * MARGIN || Math.abs(high) * 0.1 || 1;
+  return [low - room, high + room];
+}
+
+/** The place in `x`, rising, that is nearest to a value; -1 if there is none. */
+export function nearest(x, value) {
+  let [low, high] = [0, x.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (x[middle] < value) low = middle;
+    else high = middle;
+  }
+  return high < 0 || Math.abs(x[low] - value) <= Math.abs(x[high] - value) ? Math.min(low, high) : high;
+}

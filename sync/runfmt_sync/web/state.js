@@ -1,0 +1,159 @@
+/**
+ * What is looked at, as the address says it: whoever opens the address sees the same view.
+ *
+ * `#/charts?project=p&filter=...`: the page, then what differs from the defaults. The last view of each
+ * project is kept in this browser, and opened again with the project.
+ */
+
+/**
+ * @typedef {object} View
+ * @property {string} page
+ * @property {string|null} project null: all of them
+ * @property {string} filter
+ * @property {string} sort a column; `-` before it: falling
+ * @property {string} group a column whose equal values make a group
+ * @property {string[]|null} columns null: those that tell the runs apart
+ * @property {string[]|null} runs ends of uids of the runs in charts; null: the first ten
+ * @property {string} x axis; empty: each metric's own
+ * @property {number} smooth 0 to 0.999
+ * @property {string[]} log panels with a logarithmic scale; `*`: all
+ * @property {boolean} clip outliers are left out of the scale
+ * @property {string} spread of groups: `minmax`, `deviation`, `none`
+ * @property {[string, number, number]|null} zoom axis, from, to
+ * @property {string[]} hide panels
+ * @property {string[]} show panels that are hidden by definition
+ * @property {string[]} folded sections
+ * @property {string} panels what is searched for in names of panels
+ * @property {string} size of panels: `s`, `m`, `l`
+ * @property {string} full the panel that fills the screen
+ * @property {Record<string, string>} colors of runs, by end of uid
+ * @property {string} run the run of the run page
+ */
+
+const text = { empty: '', read: (said) => said, write: (value) => value };
+const flag = { empty: false, read: (said) => said === '1', write: (value) => (value ? '1' : '') };
+const number = { empty: 0, read: (said) => Number(said) || 0, write: (value) => (value ? String(value) : '') };
+const list = { empty: [], read: unpacked, write: packed };
+const orNull = (kind) => ({ ...kind, empty: null, write: (value) => (value === null ? '' : kind.write(value) || '-') });
+
+/** Of each word of the address: what it is when it is not there, how it is read and written. */
+const WORDS = {
+  project: orNull(text),
+  filter: text,
+  sort: text,
+  group: text,
+  columns: orNull({ ...list, read: (said) => (said === '-' ? [] : unpacked(said)) }),
+  runs: orNull({ ...list, read: (said) => (said === '-' ? [] : unpacked(said)) }),
+  x: text,
+  smooth: { ...number, read: (said) => Math.min(Math.max(Number(said) || 0, 0), 0.999) },
+  log: list,
+  clip: flag,
+  spread: { ...text, empty: 'minmax', write: (value) => (value === 'minmax' ? '' : value) },
+  zoom: { empty: null, read: readZoom, write: (value) => (value ? packed(value.map(String)) : '') },
+  hide: list,
+  show: list,
+  folded: list,
+  panels: text,
+  size: { ...text, empty: 'm', write: (value) => (value === 'm' ? '' : value) },
+  full: text,
+  colors: { empty: {}, read: readPairs, write: (value) => packed(Object.entries(value).flat()) },
+  run: text,
+};
+
+const KEPT = 'runfmt.view.';
+const listeners = new Set();
+
+/** @type {View} */
+export let view = readView('');
+
+/** Items in one word; a comma within an item is preceded by a backslash, as is a backslash. */
+function packed(items) {
+  return items.map((item) => item.replace(/[\\,]/g, '\\$&')).join(',');
+}
+
+function unpacked(said) {
+  return said ? (said.match(/(?:\\.|[^,\\])+/gs) ?? []).map((item) => item.replace(/\\(.)/gs, '$1')) : [];
+}
+
+function readZoom(said) {
+  const [axis, from, to] = unpacked(said);
+  return Number(from) < Number(to) ? [axis, Number(from), Number(to)] : null;
+}
+
+function readPairs(said) {
+  const items = unpacked(said);
+  return Object.fromEntries(items.map((key, i) => [key, items[i + 1]]).filter((_, i) => i % 2 === 0 && i + 1 < items.length));
+}
+
+/**
+ * The view of an address. Pure.
+ * @param {string} hash
+ * @returns {View}
+ */
+export function readView(hash) {
+  const [, page = '', query = ''] = /^#?\/?([a-z]*)\??(.*)$/s.exec(hash) ?? [];
+  const said = new URLSearchParams(query);
+  const found = Object.entries(WORDS).map(([name, word]) => [name, said.has(name) ? word.read(said.get(name)) : word.empty]);
+  return { page: page || 'projects', ...Object.fromEntries(found) };
+}
+
+/** The address of a view, the inverse of readView. Pure. */
+export function addressOf(one) {
+  const said = new URLSearchParams();
+  for (const [name, word] of Object.entries(WORDS)) {
+    const value = word.write(one[name]);
+    if (value) said.set(name, value);
+  }
+  const query = said.toString().replaceAll('%2F', '/').replaceAll('%2C', ',').replaceAll('%3A', ':');
+  return `#/${one.page}${query ? `?${query}` : ''}`;
+}
+
+/**
+ * Look at something else.
+ * @param {Partial<View>} changes
+ * @param {{replace?: boolean}} [options] replace: the way back skips what was looked at
+ */
+export function change(changes, { replace = false } = {}) {
+  const next = { ...view, ...changes };
+  const address = addressOf(next);
+  if (address === addressOf(view)) return;
+  history[replace ? 'replaceState' : 'pushState'](null, '', address);
+  accept(next);
+}
+
+/** The address of a project's runs, as they were looked at last. */
+export function projectAddress(project) {
+  return localStorage.getItem(KEPT + project) ?? addressOf({ ...readView(''), page: 'charts', project });
+}
+
+/** @param {(now: View, before: View) => void} listener called after every change */
+export function onChange(listener) {
+  listeners.add(listener);
+}
+
+/** Follow the address from now on. */
+export function followAddress() {
+  const read = () => accept(readView(location.hash));
+  addEventListener('popstate', read);
+  addEventListener('hashchange', read);
+  read();
+}
+
+function accept(next) {
+  const before = view;
+  if (addressOf(before) === addressOf(next) && before !== EMPTY) return;
+  view = next;
+  remember();
+  for (const listener of listeners) listener(view, before);
+}
+
+const EMPTY = view;
+
+function remember() {
+  if (view.project === null || !['charts', 'table'].includes(view.page)) return;
+  try {
+    localStorage.setItem(KEPT + view.project, addressOf({ ...view, full: '', run: '' }));
+  } catch {
+    // A full or forbidden storage costs only the memory of the view.
+  }
+}
