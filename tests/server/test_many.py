@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,13 +17,13 @@ from starlette.routing import Mount, Route
 
 import runfmt
 from asking import Client
-from remotes.kinds import Http150
 from remotes.proxy import FAULTS, BadProxy
 from runfmt.layout import is_stream
 from runfmt_sync import bundle
 from runfmt_sync.digests import prove_bytes
 from runfmt_sync.extents import Span, piece_of
 from runfmt_sync.pull import chosen, pull
+from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
 from runfmt_sync.server import serve
 from runfmt_sync.server.app import make_app
@@ -208,6 +209,22 @@ def test_run_that_is_deleted_meanwhile_leaves_nothing(hundred, server, runs):
     assert_same(hundred, runs)
 
 
+class Emptied(DirectoryRemote):
+    """A folder from which a run is taken when the first file is read."""
+
+    def read(self, uid, path, offset=0):
+        shutil.rmtree(self.store.root / "b", ignore_errors=True)
+        return super().read(uid, path, offset)
+
+
+def test_run_that_is_taken_from_a_folder_meanwhile_stops_no_other(data, runs):
+    for name in "abc":
+        make_run(data, name)
+    statuses, fault = pulled(None, runs, Emptied(str(data)))
+    assert (statuses, fault) == ({"a": "synced", "b": "failed", "c": "synced"}, None)
+    assert_same(data, runs)
+
+
 # Servers that cannot, and servers that lie
 
 
@@ -233,17 +250,6 @@ def test_server_without_fetch_is_read_file_by_file(data, without, runs):
     assert_same(data, runs)
     theirs, ours = runfmt.read_metrics(without.url), runfmt.read_metrics(data)
     pd.testing.assert_frame_equal(theirs.sort_index(), ours.sort_index())
-
-
-def test_small_server_is_pulled_from(data, runs):
-    for name in "abc":
-        make_run(data, name)
-    kind = Http150(data)
-    try:
-        assert pulled(kind.url, runs) == (dict.fromkeys("abc", "synced"), None)
-    finally:
-        kind.close()
-    assert_same(data, runs)
 
 
 def bundle_of(pieces):

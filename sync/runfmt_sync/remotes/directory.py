@@ -58,8 +58,8 @@ class DirectoryRemote:
             return self.store.apply(pieces)
 
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
-        """A file in the directory."""
-        with self._faults():
+        """A file in the directory. Raises ``FileNotFoundError`` for one that is gone."""
+        with self._faults(but=FileNotFoundError):
             return self.store.read(uid, path, offset)
 
     def ids(self) -> dict[str, str]:
@@ -74,10 +74,12 @@ class DirectoryRemote:
                 warn(str(error))
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
+    def _faults(self, but: type[OSError] | tuple[()] = ()) -> Iterator[None]:
         """What the disk refuses is the remote's fault."""
         try:
             yield
+        except but:
+            raise
         except OSError as error:
             raise CommError(
                 f"the remote {self.url} gave up: {explain(error)}; mend it, then try again"
