@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -46,17 +46,17 @@ CRASHED_AFTER = 300.0
 """Seconds without a new line after which a running run has crashed (R019)."""
 
 
-def find_runs(root: Path) -> Iterator[Path]:
+def find_runs(root: Path, say: Callable[[str], None] = warn) -> Iterator[Path]:
     """All run directories at or below a folder, in the order of their paths (R001).
 
     Does not descend into runs, private folders (R005), symbolic links (R006), or a remote that
     lies among the runs, whose copies would count twice. A link to a run is warned of, and so is
-    a folder that cannot be looked into.
+    a folder that cannot be looked into: by ``say``.
     """
-    return _find_runs(root, is_top=True)
+    return _find_runs(root, say, is_top=True)
 
 
-def _find_runs(root: Path, *, is_top: bool) -> Iterator[Path]:
+def _find_runs(root: Path, say: Callable[[str], None], *, is_top: bool) -> Iterator[Path]:
     try:
         if (root / RUN).is_file() or (root / METRICS).is_file():
             yield root
@@ -67,15 +67,15 @@ def _find_runs(root: Path, *, is_top: bool) -> Iterator[Path]:
     except NotADirectoryError:
         return
     except PermissionError as error:
-        warn(f"{error.strerror} ({root}): runs in it are left out")
+        say(f"{error.strerror} ({root}): runs in it are left out")
         return
     for entry in entries:
         if is_private(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _find_runs(Path(entry.path), is_top=False)
+            yield from _find_runs(Path(entry.path), say, is_top=False)
         elif entry.is_symlink() and (Path(entry.path) / RUN).is_file():
-            warn(f"{entry.path} is a symbolic link to a run and is left out: name it to have it")
+            say(f"{entry.path} is a symbolic link to a run and is left out: name it to have it")
 
 
 class StoredRun:
@@ -284,6 +284,12 @@ class StoredRun:
     @cached_property
     def problems(self) -> list[Problem]:
         """What in the run is not as the specification says, by path and offset; at most 1,000 a stream."""
+        of_streams = (problem for name in self.stream_names for problem in self.problems_of_stream(name))
+        return sorted({*self.problems_of_files, *of_streams})
+
+    @cached_property
+    def problems_of_files(self) -> list[Problem]:
+        """What is wrong with anything but the streams."""
         found = [*self._document_problems, *self._tree[2]]
         found += [*self.unreadable, *self._read_optional(SUMMARY)[1]]
         if overlay({"config": {}, "summary": {}}, self._edits[0])[1]:
@@ -291,10 +297,12 @@ class StoredRun:
                 Problem(EDITS, -1, "R094", "an entry has not the form of an edit, or may not be edited")
             )
         found += [Problem(link, -1, "R006", "a symbolic link is not part of a run") for link in self.links]
-        for name in self.stream_names:
-            writer = writer_of(name)
-            found += self.history(writer).problems if writer else _check_lines(self.path, name, [])
-        return sorted(set(found))
+        return found
+
+    def problems_of_stream(self, name: str) -> list[Problem]:
+        """What is wrong with the lines of one stream; at most 1,000."""
+        writer = writer_of(name)
+        return self.history(writer).problems if writer else _check_lines(self.path, name, [])
 
     def describe(self, now: float | None = None) -> dict[str, Any]:
         """All of the run as one object of plain JSON values: what the conformance vectors expect."""

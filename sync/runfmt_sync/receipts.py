@@ -14,7 +14,7 @@ from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Inventory
 from runfmt_sync.state import Journal, state_folder, store_state
 
-__all__ = ["Receipt", "Receipts", "decode_receipt", "encode_receipt", "is_another_store"]
+__all__ = ["Receipt", "Receipts", "decode_receipt", "encode_receipt", "is_another_store", "last_store"]
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,21 @@ class Receipts:
 
 def is_another_store(url: str, store_id: str) -> bool:
     """Whether behind a URL or a path there was another store the last time; remembers this one."""
-    url = url if "://" in url else os.path.abspath(url)
-    journal = Journal(state_folder() / "stores.jsonl")
-    before = journal.get(url)
+    journal = _stores()
+    before = journal.get(_address(url))
     if before != store_id:
-        journal.put(url, store_id)
+        journal.put(_address(url), store_id)
     return before is not None and before != store_id
+
+
+def last_store(url: str) -> str:
+    """Which store was behind a URL or a path the last time, empty if none is known."""
+    return str(_stores().get(_address(url)) or "")
+
+
+def _stores() -> Journal:
+    return Journal(state_folder() / "stores.jsonl")
+
+
+def _address(url: str) -> str:
+    return url.rstrip("/") if "://" in url else os.path.abspath(url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "human", "printable"]
+import os
+
+__all__ = ["counted", "human", "plain", "printable"]
 
 
 def human(size: float) -> str:
@@ -22,3 +24,8 @@ def counted(count: int, noun: str) -> str:
 def printable(line: str) -> str:
     """A line whose names cannot steer a terminal: they may come from anywhere."""
     return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
+
+
+def plain(text: str) -> str:
+    """A text that is one: a file's name may hold other bytes."""
+    return text if text.isascii() else os.fsencode(text).decode(errors="replace")

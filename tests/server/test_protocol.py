@@ -51,7 +51,7 @@ def test_unknown_keys_are_ignored(client, runs):  # H001
 
 
 @pytest.mark.parametrize(
-    "where", ["/", "/v2", "/v1/", "/v1/run", "/v1/runs/", "/v1/have/x", f"/v1/runs/{NOBODY}", "/docs"]
+    "where", ["/web/", "/v2", "/v1/", "/v1/run", "/v1/runs/", "/v1/have/x", f"/v1/runs/{NOBODY}", "/docs"]
 )
 def test_what_is_not_there_is_a_problem(client, where):  # H002
     client("GET", where, status=404)

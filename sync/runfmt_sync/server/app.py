@@ -53,7 +53,8 @@ def make_app(
 def make_viewer(shown: Shown, tokens: KnowsTokens, host_names: Collection[str]) -> ASGIApp:
     """The application that only shows."""
     door = Door(tokens, RateLimit(RATE, BURST), is_open=False)
-    return _app(Looking(shown, door).routes(), host_names, Counters())
+    looking = Looking(shown, door)
+    return _app([Route("/v1", looking.hello), *looking.routes()], host_names, Counters())
 
 
 def _app(routes: Sequence[Route], host_names: Collection[str], counters: Counters) -> ASGIApp:
@@ -125,9 +126,9 @@ class _Api:
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def about(self, request: Request) -> Response:
-        await self._door.caller(request)
+        caller = await self._door.caller(request)
         limits = {"codings": CODINGS, "max_body": MAX_BODY, "fetch": MAX_SPANS}
-        return as_json({"runfmt": 1, "store": self._service.store.id, **limits})
+        return as_json({"runfmt": 1, "store": self._service.store.id, "may": caller.scopes_held, **limits})
 
     async def have(self, request: Request) -> Response:
         caller = await self._door.caller(request, "append", "read")

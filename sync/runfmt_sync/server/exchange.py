@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runfmt.errors import FormatError
+from runfmt.errors import FormatError, explain
 from runfmt_sync.digests import Changed
 from runfmt_sync.extents import Refused
 from runfmt_sync.server.reading import Absent
@@ -55,15 +55,17 @@ def failed(_: Request, error: Exception) -> Response:
         return problem(503, "it changes while it is read: ask again", {"Retry-After": "1"})
     if isinstance(error, ClientDisconnect):
         return problem(400, "the request was not sent to its end")
-    log.error("a request failed", exc_info=error)
     if isinstance(error, OSError):
+        log.error("a request failed: %s", explain(error))
         return problem(507 if error.errno in NO_ROOM else 500, error.strerror or "a disk failed")  # H033
+    log.error("a request failed", exc_info=error)
     return problem(500, "a fault of the server: its log says more")
 
 
 def as_json(value: Any) -> Response:
-    """An answer."""
-    return Response(orjson.dumps(value), media_type="application/json")
+    """An answer; it may hold arrays of numbers."""
+    data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(data, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 async def said(request: Request) -> Any:

@@ -67,6 +67,11 @@ class Looking:
             Route("/v1/pulse", self.pulse, methods=["POST"]),
         ]
 
+    async def hello(self, request: Request) -> Response:
+        """Who this is, where nothing but looking is served."""
+        caller = await self._door.caller(request)
+        return as_json({"runfmt": 1, "may": caller.scopes_held})
+
     async def runs(self, request: Request) -> Response:
         caller = await self._door.caller(request, "read")
         asked = request.query_params

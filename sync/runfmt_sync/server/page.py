@@ -44,12 +44,12 @@ WORTH = 1000
 """Bytes from which compressing is worth it."""
 
 
-async def index(request: Request) -> Response:
+def index(request: Request) -> Response:
     """The page."""
     return _answer("index.html", request)
 
 
-async def asset(request: Request) -> Response:
+def asset(request: Request) -> Response:
     """A file of it."""
     return _answer(request.path_params["name"], request)
 

@@ -10,6 +10,7 @@ from typing import Any
 from runfmt.errors import FormatError
 
 __all__ = [
+    "STREAMS",
     "Curve",
     "CurvesAsked",
     "KeysAsked",

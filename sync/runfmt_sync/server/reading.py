@@ -6,7 +6,7 @@ run, and costs no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,21 @@ from typing import Any
 from runfmt.editing import lay_edits_together
 from runfmt.edits import overlay
 from runfmt.errors import FormatError, explain
-from runfmt.layout import EDITS, is_safe, writer_of
+from runfmt.history import Problem
+from runfmt.layout import EDITS, is_safe
 from runfmt.reading import StoredRun, has_crashed
-from runfmt.rows import decode_document, marked
+from runfmt.rows import decode_document
+from runfmt_sync.server.about import NOTHING, describe, problem_to_json
 from runfmt_sync.server.index import Index
 from runfmt_sync.server.pulses import Pulses
 from runfmt_sync.server.questions import CurvesAsked, KeysAsked, ObjectsAsked
 from runfmt_sync.server.series import Series
+from runfmt_sync.words import plain
 
 __all__ = ["PAGE", "Absent", "Reading"]
 
 PAGE = 1000
 """Most rows of a list."""
-MOST_KEYS = 20_000
-MOST_FILES = 5_000
-MOST_EVENTS = 1_000
-MOST_STEPS = 10_000
-KINDS = ("metrics", "system", "console")
 
 Runs = Mapping[str, Path]
 """The folder of each run that the caller may see, by uid."""
@@ -46,7 +44,7 @@ class Reading:
     def __init__(self, private: Path) -> None:
         self._index = Index(private / "index.sqlite")
         self._pulses = Pulses()
-        self._series = Series()
+        self._series = Series(private / "index")
 
     def keep_only(self, runs: Runs) -> None:
         """Forget the runs that are gone."""
@@ -91,35 +89,14 @@ class Reading:
         folder = _folder(runs, uid)
         row = self._index.rows([(uid, folder)])[0]
         row.pop("owner", None)
-        said: dict[str, Any] = {"row": _shown(row, folder, root), **NOTHING_ABOUT}
+        said: dict[str, Any] = {"row": _shown(row, folder, root), **NOTHING}
         try:
-            return said | self._about(StoredRun(folder))
+            return said | describe(StoredRun(folder), self._series.index(folder))
+        except FileNotFoundError:
+            raise Absent(f"the run {uid} is gone") from None
         except (FormatError, OSError) as error:
-            return said | {"problems": [{"path": "", "offset": None, "rule": "", "text": explain(error)}]}
-
-    def _about(self, run: StoredRun) -> dict[str, Any]:
-        main = self._series.of(run.path, "metrics", "main")
-        problems = run.problems
-        files = run.files
-        return {
-            "writers": _writers(run),
-            "definitions": main.definitions,
-            "events": [marked(event) for event in run.events()[-MOST_EVENTS:]],
-            "problems": [
-                {
-                    "path": one.path,
-                    "offset": one.offset if one.offset >= 0 else None,
-                    "rule": one.rule,
-                    "text": one.text,
-                }
-                for one in problems
-            ],
-            "gaps": sum(one.rule == "R052" for one in problems),
-            "rewinds": main.rewinds,
-            "links": run.links,
-            "files": [*_sizes(run.path, files[:MOST_FILES])],
-            "files_left": max(len(files) - MOST_FILES, 0),
-        }
+            rule = error.rule if isinstance(error, FormatError) else "R002"
+            return said | {"problems": [problem_to_json(Problem("", -1, rule, explain(error)))]}
 
     def file(self, runs: Runs, uid: str, path: str) -> Path:
         """Where a file of a run lies; no link is followed to it (R006). Raises ``Absent``."""
@@ -141,21 +118,7 @@ class Reading:
 
     def keys(self, runs: Runs, asked: KeysAsked) -> dict[str, Any]:
         """Which keys some runs have (H072)."""
-        kinds: dict[str, list[Any]] = {}
-        definitions: dict[str, dict[str, Any]] = {}
-        for folder in _there(runs, asked.uids):
-            found: dict[str, str] = {}
-            for stream in self._series.all_of(folder, asked.stream):
-                found |= stream.kinds
-                definitions |= {one["name"]: one for one in stream.definitions}
-            for key, kind in found.items():
-                kinds.setdefault(key, [kind, 0])[1] += 1
-        listed = sorted(kinds)[:MOST_KEYS]
-        return {
-            "keys": [{"key": key, "kind": kinds[key][0], "runs": kinds[key][1]} for key in listed],
-            "definitions": [*definitions.values()],
-            "left": len(kinds) - len(listed),
-        }
+        return self._series.keys(runs, asked)
 
     def curves(self, runs: Runs, asked: CurvesAsked) -> dict[str, Any]:
         """The points of some curves, or what a chart needs of them (H073)."""
@@ -163,39 +126,12 @@ class Reading:
 
     def objects(self, runs: Runs, asked: ObjectsAsked) -> dict[str, Any]:
         """The value of a key at a step, and the steps that have one (H074)."""
-        found: dict[str, Any] = {}
-        for uid in asked.uids:
-            if uid not in runs:
-                continue
-            stream = self._series.of(runs[uid], "metrics", asked.writer)
-            rows = stream.rows_with(asked.key)
-            below = [row for row in rows if asked.step is None or row[0] <= asked.step]
-            step, time, value = below[-1] if below else (None, None, None)
-            said = {
-                "steps": [row[0] for row in rows[-MOST_STEPS:]],
-                "step": step,
-                "time": time,
-                "value": value,
-            }
-            found[uid] = marked(said)
-        return {"runs": found}
+        return self._series.objects(runs, asked)
 
     def pulse(self, runs: Runs, uids: Iterable[str]) -> dict[str, Any]:
         """Of each run that is there a mark that changes with it, and its state (H075)."""
-        return {uid: self._pulses.of(uid, runs[uid]) for uid in uids if uid in runs}
-
-
-NOTHING_ABOUT: Mapping[str, Any] = {
-    "writers": {kind: [] for kind in KINDS},
-    "definitions": [],
-    "events": [],
-    "problems": [],
-    "gaps": 0,
-    "rewinds": [],
-    "links": [],
-    "files": [],
-    "files_left": 0,
-}
+        folders = {uid: folder for uid in uids if (folder := runs.get(uid)) is not None}
+        return self._pulses.of(folders)
 
 
 def _folder(runs: Runs, uid: str) -> Path:
@@ -205,27 +141,12 @@ def _folder(runs: Runs, uid: str) -> Path:
     return folder
 
 
-def _there(runs: Runs, uids: Iterable[str]) -> Iterator[Path]:
-    return (runs[uid] for uid in uids if uid in runs)
-
-
 def _shown(row: dict[str, Any], folder: Path, root: Path) -> dict[str, Any]:
     """A row with what changes without a file moving."""
-    row["path"] = folder.relative_to(root).as_posix()
+    row["path"] = plain(folder.relative_to(root).as_posix())
     if row.get("state") == "running" and has_crashed(row["time"]):
         row["state"] = "crashed"
     return row
-
-
-def _writers(run: StoredRun) -> dict[str, list[str]]:
-    names = run.stream_names
-    return {kind: [w for name in names if (w := writer_of(name, kind)) is not None] for kind in KINDS}
-
-
-def _sizes(folder: Path, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for path in paths:
-        with suppress(OSError):  # it went just now
-            yield {"path": path, "size": (folder / path).lstat().st_size}
 
 
 def _is_reached(folder: Path, path: str) -> bool:

@@ -1,202 +1,212 @@
-"""Streams as series of points, for charts and panels."""
+"""Keys, curves and values of runs, out of their indexes (H072-H074): no stream is read twice."""
 
 from __future__ import annotations
 
-import math
+import os
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from runfmt.errors import FormatError
-from runfmt.history import Reader, read_lines
-from runfmt.layout import MAIN, is_safe, stream_name, writer_of
-from runfmt.reading import StoredRun
-from runfmt.rows import leaves
-from runfmt_sync.server.questions import Curve, CurvesAsked
+import numpy as np
 
-__all__ = ["Series", "Stream"]
+from runfmt.errors import FormatError, explain
+from runfmt.layout import stream_name
+from runfmt.rows import decode, marked, split_path
+from runfmt_sync.curves import XY, against, extent, over_runtime, over_step, over_time, reduce
+from runfmt_sync.index import Object, RunIndex
+from runfmt_sync.server.questions import STREAMS, Curve, CurvesAsked, KeysAsked, ObjectsAsked
 
-KEPT = 32
-"""Streams that are held."""
-MOST_MARKS = 100
-Points = tuple[list[float], list[float], list[tuple[float, str]]]
+__all__ = ["Series"]
 
+KEPT = 2_000
+"""Indexes that are held open."""
+KEPT_BYTES = 256 * 2**20
+"""Bytes of streams that they hold in memory, at most: what is behind the last block of each."""
+BLOCK = 4 * 2**20
+"""Most bytes of a stream that are in no block."""
+KEPT_POINTS = 8 * 2**20
+"""Points that are held from finding the range of a question to answering it; others are read again."""
+MOST_KEYS = 20_000
+MOST_STEPS = 10_000
+GONE = "the run is not there any more"
 
-@dataclass
-class Stream:
-    """The logical rows of one stream."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    definitions: list[dict[str, Any]] = field(default_factory=list)
-    rewinds: list[dict[str, Any]] = field(default_factory=list)
-
-    @cached_property
-    def flat(self) -> list[dict[str, Any]]:
-        """The rows by path."""
-        return [dict(leaves(row)) for row in self.rows]
-
-    @cached_property
-    def kinds(self) -> dict[str, str]:
-        """What the values of each key are."""
-        found: dict[str, str] = {}
-        for row in self.flat:
-            for key, value in row.items():
-                if value is not None and key not in ("_step", "_timestamp") and found.get(key) != "number":
-                    found[key] = _kind(value)
-        return found
-
-    def rows_with(self, key: str) -> list[tuple[int, float | None, Any]]:
-        """Step, time and value where a key has one."""
-        return [
-            (row["_step"], row.get("_timestamp"), row[key]) for row in self.flat if row.get(key) is not None
-        ]
-
-    def points(self, key: str, x: str) -> Points:
-        """``x`` and the numbers of a key; what is not finite stands apart."""
-        begin = next((row["_timestamp"] for row in self.flat if "_timestamp" in row), 0.0)
-        xs: list[float] = []
-        ys: list[float] = []
-        marks: list[tuple[float, str]] = []
-        for row in self.flat:
-            at, value = row.get("_timestamp" if x == "_runtime" else x), row.get(key)
-            if not _is_number(value) or not _is_number(at) or not math.isfinite(at):
-                continue
-            at = at - begin if x == "_runtime" else at
-            if math.isfinite(value):
-                xs.append(float(at))
-                ys.append(float(value))
-            else:
-                marks.append((float(at), _word(value)))
-        return xs, ys, marks
-
-
-def _kind(value: Any) -> str:
-    if _is_number(value):
-        return "number"
-    if isinstance(value, dict):
-        return str(value.get("_type", "object"))
-    return "text" if isinstance(value, str) else "list"
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float))
-
-
-def _word(value: float) -> str:
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-
-
-def stream_names(folder: Path) -> list[str]:
-    """The names of a run's streams; none where it must be refused."""
-    try:
-        return StoredRun(folder).stream_names
-    except FormatError:
-        return []
+Runs = Mapping[str, Path]
 
 
 class Series:
-    """The streams of runs, those that were asked for lately held; may be used by several threads."""
+    """May be used by several threads; ``cache`` is where the indexes lie."""
 
-    def __init__(self) -> None:
-        self._held: OrderedDict[Path, tuple[tuple[int, int, int], Stream]] = OrderedDict()
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._held: OrderedDict[Path, tuple[RunIndex, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def all_of(self, folder: Path, kind: str) -> Iterator[Stream]:
-        """The streams of a kind, one a writer."""
-        for name in stream_names(folder):
-            if (writer := writer_of(name, kind)) is not None:
-                yield self.of(folder, kind, writer)
+    def index(self, folder: Path) -> RunIndex:
+        """The index of a run as it is now. Raises ``FormatError`` if it must be refused, ``OSError``."""
+        with self._lock:
+            index, _ = self._held.get(folder, (None, 0))
+        index = index or RunIndex(folder, self._cache)
+        index.refresh()
+        with self._lock:
+            self._held[folder] = index, _cost(folder, index)
+            self._held.move_to_end(folder)
+            while len(self._held) > KEPT or sum(cost for _, cost in self._held.values()) > KEPT_BYTES:
+                if len(self._held) == 1:
+                    break
+                self._held.popitem(last=False)
+        return index
 
-    def of(self, folder: Path, kind: str, writer: str = MAIN) -> Stream:
-        """A writer's stream, empty if there is none that can be read."""
-        try:
-            path = folder / stream_name(kind, writer)
-            status = path.lstat()
-            look = status.st_size, status.st_mtime_ns, status.st_ino
-            with self._lock:
-                held = self._held.get(path)
-            if held is None or held[0] != look:
-                held = look, _read(path, kind)
-            with self._lock:
-                self._held[path] = held
-                self._held.move_to_end(path)
-                while len(self._held) > KEPT:
-                    self._held.popitem(last=False)
-            return held[1]
-        except (OSError, ValueError):
-            return Stream()
+    def _all(self, runs: Runs, uids: Iterable[str]) -> tuple[dict[str, RunIndex], dict[str, str]]:
+        """The index of each run, or what is wrong with it."""
+        found: dict[str, RunIndex] = {}
+        wrong: dict[str, str] = {}
+        for uid in dict.fromkeys(uids):
+            folder = runs.get(uid)
+            if folder is None:
+                wrong[uid] = GONE
+                continue
+            try:
+                found[uid] = self.index(folder)
+            except FileNotFoundError:
+                wrong[uid] = GONE
+            except (FormatError, OSError) as error:
+                wrong[uid] = explain(error)
+        return found, wrong
 
-    def curves(self, runs: Mapping[str, Path], asked: CurvesAsked) -> dict[str, Any]:
-        """Each curve as it is asked for, reduced where it has more points than wanted."""
-        found = [self._points(runs, curve, asked) for curve in asked.curves]
-        every = [x for points in found for x in points[0]]
-        low = asked.low if asked.low is not None else min(every, default=0.0)
-        high = asked.high if asked.high is not None else max(every, default=0.0)
+    def keys(self, runs: Runs, asked: KeysAsked) -> dict[str, Any]:
+        """Which keys some runs have (H072)."""
+        found, wrong = self._all(runs, asked.uids)
+        counts: Counter[str] = Counter()
+        kinds: dict[str, str] = {}
+        definitions: dict[str, dict[str, Any]] = {}
+        for index in found.values():
+            numbers: set[str] = set()
+            objects: dict[str, str] = {}
+            for writer in index.writers(asked.stream):
+                numbers.update(index.numbers(asked.stream, writer))
+                objects |= {one.path: one.type for one in index.objects(asked.stream, writer)}
+            counts.update(numbers | objects.keys())
+            kinds |= objects | dict.fromkeys(numbers & objects.keys(), "number")
+            if asked.stream == "metrics":
+                definitions |= {name: one.row() for name, one in index.definitions().by_name.items()}
+        keys = sorted(counts)[:MOST_KEYS]
+        return {
+            "keys": [{"key": key, "kind": kinds.get(key, "number"), "runs": counts[key]} for key in keys],
+            "definitions": [*definitions.values()],
+            "left": len(counts) - len(keys),
+            "problems": wrong,
+        }
+
+    def curves(self, runs: Runs, asked: CurvesAsked) -> dict[str, Any]:
+        """Each curve as it is asked for, reduced where it has more points than wanted (H073)."""
+        found, wrong = self._all(runs, (curve.uid for curve in asked.curves))
+        points = _Points(found, asked.x)
+        low, high = asked.low, asked.high
+        if low is None or high is None:
+            ends = points.extent(curve for curve in asked.curves if curve.uid in found)
+            low, high = ends[0] if low is None else low, ends[1] if high is None else high
         curves = []
-        for curve, points in zip(asked.curves, found, strict=True):
-            said = {"uid": curve.uid, "key": curve.key, "writer": curve.writer}
-            curves.append(said | _shown(points, low, high, asked.points))
-            if curve.uid not in runs:
-                curves[-1]["problem"] = "the run is not there"
+        for curve in asked.curves:
+            said: dict[str, Any] = {"uid": curve.uid, "key": curve.key, "writer": curve.writer}
+            if curve.uid in wrong:
+                curves.append(said | NO_POINTS | {"problem": wrong[curve.uid]})
             else:
-                curves[-1]["rewinds"] = [
-                    r["step"] for r in self.of(runs[curve.uid], curve.stream, curve.writer).rewinds
-                ]
+                curves.append(said | points.reduced(curve, low, max(low, high), asked.points))
         return {"from": low, "to": high, "curves": curves}
 
-    def _points(self, runs: Mapping[str, Path], curve: Curve, asked: CurvesAsked) -> Points:
-        if curve.uid not in runs:
-            return [], [], []
-        return self.of(runs[curve.uid], curve.stream, curve.writer).points(curve.key, asked.x)
+    def objects(self, runs: Runs, asked: ObjectsAsked) -> dict[str, Any]:
+        """The value of a key at a step, and the steps that have one (H074)."""
+        found, wrong = self._all(runs, asked.uids)
+        said: dict[str, Any] = {uid: NO_STEPS | {"problem": why} for uid, why in wrong.items()}
+        for uid, index in found.items():
+            there = [one for one in index.objects("metrics", asked.writer) if one.path == asked.key]
+            below = [one for one in there if asked.step is None or one.step <= asked.step]
+            said[uid] = NO_STEPS | {"steps": [one.step for one in there[-MOST_STEPS:]]}
+            if below:
+                path = runs[uid] / stream_name("metrics", asked.writer)
+                said[uid] = marked(said[uid] | _value(path, below[-1]))
+        return {"runs": said}
 
 
-class _Reader(Reader):
-    """Also says where the stream went back."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path, MAIN, is_safe)
-        self.rewinds: list[dict[str, Any]] = []
-
-    def _rewind(self, offset: int, step: int, value: Any) -> bool:
-        is_one = super()._rewind(offset, step, value)
-        if is_one:
-            self.rewinds.append({"step": int(value), "time": self.history.last_timestamp})
-        return is_one
+NO_STEPS: dict[str, Any] = {"steps": [], "step": None}
+NO_POINTS: dict[str, Any] = {"count": 0, "x": [], "y": [], "marks": [], "rewinds": []}
 
 
-def _read(path: Path, kind: str) -> Stream:
-    with open(path, "rb") as file:
-        if kind == "metrics":
-            reader = _Reader(path.name)
-            for offset, line in read_lines(file):
-                reader.take(offset, line)
-            history = reader.finish()
-            definitions = [one.row() for one in history.definitions.by_name.values()]
-            return Stream(history.rows, definitions, reader.rewinds)
-    rows = StoredRun(path.parent).events(kind, writer_of(path.name, kind) or MAIN)
-    return Stream([{"_step": step, **row} for step, row in enumerate(rows)])
+def _cost(folder: Path, index: RunIndex) -> int:
+    """How much of a run may be in memory, in bytes."""
+    names = (stream_name(kind, writer) for kind in STREAMS for writer in index.writers(kind))
+    return sum(min(os.stat(folder / name).st_size, BLOCK) for name in names)
 
 
-def _shown(points: Points, low: float, high: float, count: int) -> dict[str, Any]:
-    inside = [(x, y) for x, y in zip(*points[:2], strict=True) if low <= x <= high]
-    marks = [[x, word] for x, word in points[2] if low <= x <= high][:MOST_MARKS]
-    said: dict[str, Any] = {"count": len(inside), "marks": marks, "rewinds": []}
-    if len(inside) <= count:
-        return said | {"x": [x for x, _ in inside], "y": [y for _, y in inside]}
-    buckets: dict[int, list[tuple[float, float]]] = {}
-    for x, y in inside:
-        number = int((x - low) / (high - low) * count) if high > low else 0
-        buckets.setdefault(min(number, count - 1), []).append((x, y))
-    there = sorted(buckets.items())
-    values = [[y for _, y in part] for _, part in there]
-    return said | {
-        "x": [part[0][0] for _, part in there],
-        "y": [math.fsum(ys) / len(ys) for ys in values],
-        "min": [*map(min, values)],
-        "max": [*map(max, values)],
-        "bucket": [number for number, _ in there],
-    }
+def _value(stream: Path, where: Object) -> dict[str, Any]:
+    """A value as it was logged, out of its line."""
+    with open(stream, "rb") as file:
+        value: Any = decode(os.pread(file.fileno(), where.length, where.offset))[0]
+    time = value.get("_timestamp")
+    for key in split_path(where.path):
+        value = value[key]
+    return {"step": where.step, "time": time, "value": value}
+
+
+class _Points:
+    """The points of curves over one kind of ``x``; each curve is had once, if memory allows."""
+
+    def __init__(self, found: Mapping[str, RunIndex], x: str) -> None:
+        self._found, self._x = found, x
+        self._kept: dict[Curve, XY] = {}
+        self._left = KEPT_POINTS
+
+    def extent(self, curves: Iterable[Curve]) -> tuple[float, float]:
+        """The least and the greatest x of all."""
+        ends = [found for curve in curves if (found := extent([self._of(curve)]))]
+        return min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0)
+
+    def reduced(self, curve: Curve, low: float, high: float, buckets: int) -> dict[str, Any]:
+        """A curve as it is told."""
+        shown = reduce(self._of(curve), low, high, buckets)
+        said = {"count": shown.count, "x": shown.x, "y": shown.y, "marks": shown.marks}
+        if shown.bucket is not None:
+            said |= {"min": shown.low, "max": shown.high, "bucket": shown.bucket}
+        return said | {"rewinds": self._rewinds(curve)}
+
+    def _of(self, curve: Curve) -> XY:
+        kept = self._kept.get(curve)
+        if kept is None:
+            kept = self._read(curve)
+            self._left -= len(kept[0])
+            if self._left >= 0:
+                self._kept[curve] = kept
+        return kept
+
+    def _read(self, curve: Curve) -> XY:
+        index = self._found[curve.uid]
+        points = index.column(curve.key, curve.stream, curve.writer)
+        if self._x == "_step":
+            return over_step(points)
+        if self._x == "_timestamp":
+            return over_time(points)
+        if self._x == "_runtime":
+            return over_runtime(points, _begin(index))
+        return against(points, index.column(self._x, curve.stream, curve.writer))
+
+    def _rewinds(self, curve: Curve) -> list[float]:
+        """Where the stream went back, as far as that has a place on the axis."""
+        if curve.stream != "metrics" or self._x not in ("_step", "_timestamp", "_runtime"):
+            return []
+        index = self._found[curve.uid]
+        rewinds = index.rewinds(curve.writer)
+        if self._x == "_step":
+            return [step for step, _ in rewinds]
+        begin = _begin(index) if self._x == "_runtime" else 0.0
+        return [time - begin for _, time in rewinds if time is not None]
+
+
+def _begin(index: RunIndex) -> float:
+    """When the first row was logged, else the first sample was taken."""
+    for stream in ("metrics", "system"):
+        times = index.column("_step", stream).time
+        if len(times) and not np.isnan(times).all():
+            return float(times[np.argmax(~np.isnan(times))])
+    return 0.0

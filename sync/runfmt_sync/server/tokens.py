@@ -35,6 +35,11 @@ class Caller:
         """Whether he may do what needs a scope."""
         return scope in self.scopes or "admin" in self.scopes
 
+    @property
+    def scopes_held(self) -> list[str]:
+        """What he may do, in the order of :data:`SCOPES`."""
+        return [scope for scope in SCOPES if self.may(scope)]
+
     def may_see(self, project: object) -> bool:
         """Whether a project is his."""
         return self.project in (None, project)
