@@ -1,4 +1,4 @@
-"""What a person sees of a sync: a bar on a terminal, one line a run."""
+"""What a person sees of what takes long: a bar on a terminal; of a sync one line a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -20,7 +20,16 @@ from runfmt_sync.words import human, printable
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-__all__ = ["Display", "JsonWatcher", "LineWatcher", "Quiet", "outcome_line", "show_progress", "summary_line"]
+__all__ = [
+    "Display",
+    "JsonWatcher",
+    "LineWatcher",
+    "Quiet",
+    "counting",
+    "outcome_line",
+    "show_progress",
+    "summary_line",
+]
 
 
 class Quiet(Progress):
@@ -71,18 +80,35 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
     if quiet or not sys.stderr.isatty():
         yield Progress() if quiet else Quiet()
         return
+    with _bar("sync") as bar:
+        yield Display(bar)
+
+
+@contextmanager
+def counting(word: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal for so many bytes of what the word says; called to move it on."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda size: None
+        return
+    with _bar(word) as bar:
+        task = bar.add_task(word, total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+@contextmanager
+def _bar(word: str) -> Iterator[Bar]:
     from rich import progress
     from rich.console import Console
 
     columns = (
-        progress.TextColumn("sync"),
+        progress.TextColumn(word),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Display(bar)
+        yield bar
 
 
 class LineWatcher(Watcher):

@@ -17,7 +17,7 @@ import orjson
 from runfmt.documents import replace
 from runfmt.errors import explain, warn
 
-__all__ = ["Journal", "state_folder", "store_state"]
+__all__ = ["Journal", "index_folder", "state_folder", "store_state"]
 
 
 def state_folder() -> Path:
@@ -25,6 +25,11 @@ def state_folder() -> Path:
     if chosen := os.environ.get("RUNFMT_STATE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "runfmt"
+
+
+def index_folder() -> Path:
+    """Where the indexes of the runs on this machine lie; they may be deleted."""
+    return state_folder() / "index"
 
 
 def store_state(store_id: str) -> Path:

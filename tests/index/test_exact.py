@@ -106,6 +106,7 @@ texts = st.builds(
 )
 def test_index_of_any_stream_that_grows_is_exact(text, places, block, keeps):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "KEPT", block)
         patch.setattr(streams, "BLOCK", block)
         run, cache = Path(folder, "run"), Path(folder, "cache") if keeps else None
         run.mkdir()

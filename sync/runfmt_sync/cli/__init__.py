@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError, explain
-from runfmt_sync.cli import carrying, moving, reading, serving, viewing
+from runfmt_sync.cli import carrying, indexing, moving, reading, serving, viewing
 
 __all__ = ["main"]
 
@@ -36,6 +36,7 @@ COMMANDS = (
     reading.export,
     reading.validate,
     viewing.view,
+    indexing.index,
     serving.serve,
     serving.token,
     serving.login,

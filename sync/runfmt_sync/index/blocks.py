@@ -33,7 +33,7 @@ Read = Callable[[int, int], bytes]
 """Gives the bytes at an offset."""
 
 
-class Damaged(Exception):
+class Damaged(OSError):
     """A block is not what was written: make it anew."""
 
 

@@ -60,6 +60,12 @@ class RunIndex:
     def _stream(self, kind: str, name: str) -> Stream:
         return Stream(self._folder / name, self._cache and self._cache / name, KINDS[kind])
 
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        files = self._cache.glob("*/*") if self._cache else ()
+        return sum(path.stat().st_size for path in files)
+
     def writers(self, stream: str = "metrics") -> list[str]:
         """The writers that have such a stream, the main one first."""
         return sorted((w for kind, w in self._streams if kind == stream), key=lambda w: (w != MAIN, w))

@@ -1,4 +1,6 @@
-"""The index of one stream: blocks of 4 MiB in files, and what is behind them in memory.
+"""The index of one stream: blocks of 4 MiB in files, and what is behind them, the tail, in memory.
+
+A tail is kept in a file too, so that the next process need not read it again, but nobody counts on it.
 
 A block holds what its own lines say, as if there were nothing else. So blocks only have to be put
 behind each other, and a rewind leaves of the blocks before it the rows up to its step. Where a
@@ -12,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -21,7 +24,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from runfmt.documents import replace
-from runfmt.errors import FormatError, explain, warn
+from runfmt.errors import FormatError, warn
 from runfmt.history import read_lines
 from runfmt.rows import decode, escape, split_path
 from runfmt.summary import Definitions
@@ -36,6 +39,10 @@ SEAM = 256
 """Bytes at the beginning and before the end of a block by which its stream is known again."""
 PIECES = 16
 """So many times what is new behind the blocks is read alone, then all that is there at once."""
+TAIL = "tail-"
+"""How the name of a tail's file begins."""
+KEPT = 2**16
+"""Bytes of a stream from which a tail is kept in a file; less is as quickly read."""
 
 T = TypeVar("T")
 
@@ -117,29 +124,35 @@ class Stream:
         if end is None:
             return None
         data = encode_block(self._read(_Lines(file, start, end)))
-        if self._folder is not None:
-            path = self._folder / _name(file, start, end)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                replace(path, data, durable=False)
-                return _Piece(start, end, from_file(path))
-            except (OSError, Damaged) as error:
-                self._folder = None
-                warn(f"{explain(error)}: the index is kept in memory, and made again by the next call")
-        return _Piece(start, end, from_bytes(data))
+        path = self._keep(_name(file, start, end), data)
+        return _Piece(start, end, from_file(path) if path else from_bytes(data))
+
+    def _keep(self, name: str, data: bytes) -> Path | None:
+        """Write a file of the index; None if there is to be none, or none can be."""
+        if self._folder is None:
+            return None
+        path = self._folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, data, durable=False)
+        except OSError as error:
+            whole, self._folder = self._folder.parent.parent, None
+            warn(f"no index can be kept in {whole} ({error.strerror}): it is made again each time")
+            return None
+        return path
 
     def ask(self, question: Callable[[View], T]) -> T:
-        """The answer to a question; blocks that turn out to be damaged are made anew. Raises ``OSError``."""
-        try:
-            return question(self._looked())
-        except Damaged:
-            with self._lock:
-                for files in self._files.values():
-                    for _, path in files:
-                        path.unlink(missing_ok=True)
-                self._forget()
-                self.refresh()
-            return question(self._looked())
+        """The answer to a question; files that are gone or damaged are made anew. Raises ``OSError``."""
+        for is_again in (False, True):
+            try:
+                return question(self._looked())
+            except Damaged:
+                with self._lock:
+                    if is_again:  # no file that is missing, which another process may have removed
+                        _remove(self._folder, "*")
+                    self._forget()
+                    self.refresh()
+        return question(self._looked())
 
     def _looked(self) -> View:
         with self._lock:
@@ -150,12 +163,14 @@ class Stream:
     def _look(self) -> View:
         """All pieces; or the whole stream as one, where pieces cannot be laid over each other."""
         with open(self._path, "rb", buffering=2**18) as file:
-            if len(self._tail) >= PIECES:
+            if not self._tail:
+                self._tail = self._kept_tail(file)
+            elif len(self._tail) >= PIECES:
                 self._tail = []
             if piece := self._read_on(file, self._end):
                 self._tail.append(piece)
             view = View([piece.block for piece in (*self._blocks, *self._tail)])
-            if view.is_confused and (piece := self._read_on(file, self._sealed)):
+            if len(self._tail) > 1 and view.is_confused and (piece := self._read_on(file, self._sealed)):
                 self._tail = [piece]
                 view = View([piece.block for piece in (*self._blocks, piece)])
             if view.is_confused and (piece := self._read_on(file, 0)):
@@ -166,8 +181,21 @@ class Stream:
     def _read_on(self, file: BinaryIO, start: int) -> _Piece | None:
         """What lies behind a place, up to what was there at the last look."""
         lines = _Lines(file, start, self._size)
-        part = self._read(lines)
-        return _Piece(start, lines.end, from_bytes(encode_block(part))) if lines.end > start else None
+        data = encode_block(self._read(lines))
+        if start == self._sealed and lines.end - start >= KEPT:
+            name = TAIL + _name(file, start, lines.end)
+            if self._keep(name, data):
+                _remove(self._folder, f"{TAIL}*", name)
+        return _Piece(start, lines.end, from_bytes(data)) if lines.end > start else None
+
+    def _kept_tail(self, file: BinaryIO) -> list[_Piece]:
+        """The tail as a file has it, which may be some time ago."""
+        start = self._sealed
+        for end, path in _listed(self._folder, TAIL).get(start, ()):
+            if end <= self._size and path.name == TAIL + _name(file, start, end):
+                with suppress(OSError):
+                    return [_Piece(start, end, from_bytes(path.read_bytes()))]
+        return []
 
 
 class _Lines:
@@ -187,15 +215,22 @@ class _Lines:
             self.end = self._file.tell()
 
 
-def _listed(folder: Path | None) -> dict[int, list[tuple[int, Path]]]:
+def _listed(folder: Path | None, prefix: str = "") -> dict[int, list[tuple[int, Path]]]:
     """The files of blocks by the places where they begin: where they end, the longest first."""
     found: dict[int, list[tuple[int, Path]]] = {}
     if folder is not None and folder.is_dir():
-        for path in sorted(folder.glob("[0-9]*-[0-9]*-*"), reverse=True):
-            start, end, _ = path.name.split("-", 2)
+        for path in sorted(folder.glob(f"{prefix}[0-9]*-[0-9]*-*"), reverse=True):
+            start, end, _ = path.name.removeprefix(prefix).split("-", 2)
             if start.isdecimal() and end.isdecimal():
                 found.setdefault(int(start), []).append((int(end), path))
     return found
+
+
+def _remove(folder: Path | None, pattern: str, kept: str = "") -> None:
+    """Remove files of the index but one."""
+    for path in folder.glob(pattern) if folder is not None else ():
+        if path.name != kept:
+            path.unlink(missing_ok=True)
 
 
 def _name(file: BinaryIO, start: int, end: int) -> str:
