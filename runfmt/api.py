@@ -22,7 +22,7 @@ from runfmt.editing import add_edits, author
 from runfmt.edits import ATTRIBUTES, differences, is_attribute
 from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
-from runfmt.layout import FILES
+from runfmt.layout import FILES, METRICS
 from runfmt.queries import MISSING, condition, in_order, order_of
 from runfmt.reading import StoredRun, find_runs, unix_time
 from runfmt.rows import NONFINITE, leaves, split_path
@@ -103,7 +103,16 @@ class Api:
                     found.append((run.look(key), run))
             except (RunNotFound, FormatError, OSError) as error:  # it changed since it was found
                 warn(f"{run.id} was left out: {error}", stacklevel=2)
-        return in_order(found, descending=descending)
+        return _Runs(in_order(found, descending=descending))
+
+
+class _Runs(list["ApiRun"]):
+    """A list of runs that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from runfmt.notebook import LISTED, runs_html
+
+        return runs_html((run._now() for run in self[:LISTED]), max(len(self) - LISTED, 0))
 
 
 def _parts(path: str, forms: str, most: int) -> list[str | None]:
@@ -235,6 +244,16 @@ class ApiRun:
 
     def __repr__(self) -> str:
         return f"<Run {'/'.join(self.path).strip('/')} ({self.state})>"
+
+    def _repr_html_(self) -> str:
+        from runfmt.notebook import run_html
+
+        return run_html(*self._now())
+
+    def _now(self) -> tuple[StoredRun, int]:
+        """The run as it is now, and the bytes of its metrics. Raises ``RunNotFound`` if it is gone."""
+        run = self._store.again(self._stored)
+        return run, self._store.sizes(run).get(METRICS, 0)
 
     # What it is
 

@@ -600,6 +600,12 @@ class Run:
 
     # Documents
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows of the run, as far as it is written; nothing if it is disabled."""
+        from runfmt.notebook import here, run_html
+
+        return None if self.disabled else run_html(*here(self.directory))
+
     @property
     def _is_main(self) -> bool:
         return self._writer == MAIN
