@@ -22,10 +22,12 @@ const BELOW = 22;
 const RIGHT = 10;
 const LETTER = 6.3;
 const MARK = 3.5;
+/** Bands of more lines are fainter, so that many of them do not hide the lines. */
+const FEW = 2;
 
 /** Where things are on a chart of a size: its scales, its ticks, the frame of the lines; `above` is left free. */
 export function layOut(chart, width, height, above = ABOVE) {
-  const rows = Math.max(2, Math.floor((height - above - BELOW) / 34));
+  const rows = Math.min(8, Math.max(2, Math.floor((height - above - BELOW) / 34)));
   const yTicks = chart.log ? logTicks(chart.yDomain, rows) : linearTicks(chart.yDomain, rows);
   const labels = yTicks.map(shortNumber);
   const left = Math.ceil(Math.max(...labels.map((label) => label.length), 2) * LETTER) + 12;
@@ -54,7 +56,8 @@ export function drawChart(pen, chart, layout, theme) {
   pen.rect(frame.left - 1, frame.top - 1, frame.right - frame.left + 2, frame.bottom - frame.top + 2);
   pen.clip();
   const order = [...chart.lines].sort((a, b) => Number(a.id === chart.strong) - Number(b.id === chart.strong));
-  for (const line of order) drawBand(pen, line, layout, strengthOf(chart, line));
+  const light = Math.sqrt(Math.min(1, FEW / order.length));
+  for (const line of order) drawBand(pen, line, layout, strengthOf(chart, line) * light);
   for (const line of order) drawLine(pen, line, layout, strengthOf(chart, line));
   for (const line of order) drawMarks(pen, line, layout, theme);
   pen.restore();
@@ -218,7 +221,9 @@ export function drawCursor(pen, layout, theme, { at, points, span }) {
   pen.strokeStyle = theme.muted;
   pen.lineWidth = 1;
   const place = Math.round(layout.x.place(at)) + 0.5;
+  pen.globalAlpha = 0.6;
   stroke(pen, [[place, frame.top], [place, frame.bottom]]);
+  pen.globalAlpha = 1;
   for (const point of points) {
     const y = layout.y.place(point.y);
     if (!(y >= frame.top - 1 && y <= frame.bottom + 1)) continue;

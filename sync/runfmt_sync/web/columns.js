@@ -79,7 +79,8 @@ export function cellTitle(column, run) {
   return typeof value === 'number' ? String(value) : cellText(column, run);
 }
 
-export const isNumeric = (column, run) => typeof run.values.get(column.id) === 'number';
+/** Whether a cell stands at the right. */
+export const isNumeric = (column, run) => typeof run.values.get(column.id) === 'number' && column.kind !== 'time';
 
 /** The leaves of config and summary of a run, for pages that show all of them. */
 export const pairsOf = (document) => [...leaves(document ?? {})];

@@ -76,6 +76,7 @@ function quotedAt(text, position, quote) {
 
 const peek = (cursor) => cursor.tokens[cursor.at];
 const isWord = (token, word) => token.kind === 'word' && token.text.toLowerCase() === word;
+const isReserved = (token) => ['and', 'or', 'not'].some((word) => isWord(token, word));
 const isText = (token) => token.kind === 'word' || token.kind === 'quoted';
 
 function next(cursor) {
@@ -126,7 +127,7 @@ function negated(cursor) {
 }
 
 function single(cursor) {
-  if (!isText(peek(cursor)) || ['and', 'or'].some((word) => isWord(peek(cursor), word))) {
+  if (!isText(peek(cursor)) || isReserved(peek(cursor))) {
     fail(cursor, 'expected a name, as config.lr, or a word to search for');
   }
   const name = next(cursor);
@@ -154,7 +155,7 @@ function membership(cursor, path) {
 }
 
 function valueOf(cursor) {
-  if (!isText(peek(cursor))) fail(cursor, 'expected a value');
+  if (!isText(peek(cursor)) || isReserved(peek(cursor))) fail(cursor, 'expected a value');
   const token = next(cursor);
   return token.kind === 'quoted' ? token.text : asValue(token.text);
 }

@@ -6,6 +6,7 @@ import { cursor, onCursor, standOut } from './cursor.js';
 import { fill, h, iconButton } from './dom.js';
 import { metrics } from './metrics.js';
 import { PanelView } from './panel.js';
+import { panelTools } from './tools.js';
 import { change, view } from './state.js';
 import { formatNumber } from './values.js';
 
@@ -14,7 +15,8 @@ export class FullPanel {
     this.panel = null;
     this.legend = h('ul', { class: 'legend' });
     this.stage = h('div', { class: 'stage' });
-    this.dialog = h('dialog', { class: 'full-screen', 'aria-label': 'Panel' }, this.stage, this.legend);
+    this.tools = panelTools({ isFull: true });
+    this.dialog = h('dialog', { class: 'full-screen', 'aria-label': 'Panel', tabindex: '-1' }, this.stage, this.legend);
     this.dialog.addEventListener('close', () => change({ full: '' }));
     this.stop = onCursor(() => this.mark());
   }
@@ -27,6 +29,7 @@ export class FullPanel {
 
   /** Show the panel that the view names, if it does; `isOther`: other curves are needed. */
   update(isOther) {
+    this.tools.update();
     if (view.full !== (this.panel?.panel.id ?? '')) this.turnTo(metrics.panels.find((panel) => panel.id === view.full));
     else if (isOther) this.panel?.refresh();
     else this.panel?.redraw();
@@ -38,9 +41,10 @@ export class FullPanel {
     this.panel = new PanelView(panel, { isFull: true });
     const draw = this.panel.redraw;
     this.panel.redraw = () => { draw(); requestAnimationFrame(() => this.drawLegend()); };
-    fill(this.stage, this.panel.element, iconButton('close', 'Close (Esc)', () => this.dialog.close(), { class: 'quiet corner' }));
+    fill(this.stage, this.panel.element, this.tools.element, iconButton('close', 'Close (Esc)', () => this.dialog.close(), { class: 'quiet corner' }));
     if (!this.dialog.isConnected) document.body.append(this.dialog);
     this.dialog.showModal();
+    this.dialog.focus();
     this.panel.refresh();
   }
 

@@ -34,6 +34,7 @@ export function onChanged(listener) {
 /** @param {() => void} watcher called after every pulse */
 export function onPulse(watcher) {
   watchers.add(watcher);
+  return () => watchers.delete(watcher);
 }
 
 /** Begin, and go on for as long as the page is there. */

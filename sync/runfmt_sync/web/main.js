@@ -60,7 +60,7 @@ function start() {
   const link = iconButton('link', 'Copy a link to this view', copyLink);
   document.body.append(
     h('a', { class: 'skip', href: '#main', text: 'To the content', on: { click: skip } }),
-    h('header', { class: 'bar' }, h('a', { class: 'brand', href: '#/', text: 'runfmt' }), path, tabs, h('span', { class: 'grow' }), dot, link, themeButton(), iconButton('help', 'Help (?)', openHelp)),
+    h('header', { class: 'bar' }, h('a', { class: 'brand', href: '#/', 'aria-label': 'runfmt: all projects' }, h('img', { src: 'web/icon.svg', alt: '' }), h('span', { text: 'runfmt' })), path, tabs, h('span', { class: 'grow' }), dot, link, themeButton(), iconButton('help', 'Help (?)', openHelp)),
     place);
   onChange(show);
   onTheme(() => page?.update(null));
@@ -93,7 +93,9 @@ function showPath(now, name) {
   const open = runsOf(now.project).find((one) => one.tail === now.run);
   fill(path, name !== 'projects' && h('span', { class: 'clip', text: project, title: project }),
     name === 'run' && open && h('span', { class: 'clip', text: open.name }));
+  const hadFocus = tabs.contains(document.activeElement);
   fill(tabs, name !== 'projects' && TABS.map((tab) => h('a', { href: addressOf({ ...now, page: tab, full: '' }), 'aria-current': tab === name ? 'page' : null, text: PAGES[tab].title })));
+  if (hadFocus) tabs.querySelector('[aria-current]')?.focus();
   document.title = [open?.name, name !== 'projects' && project, 'runfmt'].filter(Boolean).join(' · ');
 }
 

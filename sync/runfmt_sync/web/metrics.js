@@ -14,7 +14,7 @@ import { ask, Problem } from './api.js';
  */
 
 const STREAMS = ['metrics', 'system'];
-/** Of runs that go on, new metrics are looked for so often (milliseconds). */
+/** So often at most (milliseconds) are they asked for again: of runs that go on, and after a failure. */
 const PERIOD = 5000;
 
 /** `left` is how many keys the server did not name. */
@@ -30,7 +30,7 @@ export function onMetrics(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Ask for the metrics of runs; `again` looks whether runs that go on have new ones. */
+/** Ask for the metrics of runs; `again`, from time to time, although they were asked for: there may be new ones. */
 export async function loadMetrics(uids, again = false) {
   const wanted = uids.join();
   if (wanted === asked && !(again && Date.now() - askedAt > PERIOD)) return;
@@ -42,7 +42,6 @@ export async function loadMetrics(uids, again = false) {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     Object.assign(metrics, { problem: error, isLoading: false });
-    asked = '';
   }
   for (const listener of listeners) listener();
 }

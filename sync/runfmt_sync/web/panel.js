@@ -45,7 +45,7 @@ export class PanelView {
     const more = iconButton('more', `More about ${this.panel.key}`, () => openMenu(more, this.panel.key, this.actions()), { 'aria-haspopup': 'dialog' });
     return h('header', { class: 'panel-head' },
       h('h3', { class: 'clip', title: this.panel.key, text: this.panel.key }), this.foot,
-      !this.isFull && iconButton('expand', `Fill the screen with ${this.panel.key}`, () => change({ full: this.panel.id })), more);
+      h('div', { class: 'panel-acts' }, !this.isFull && iconButton('expand', `Fill the screen with ${this.panel.key}`, () => change({ full: this.panel.id })), more));
   }
 
   actions() {

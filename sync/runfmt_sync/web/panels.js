@@ -7,7 +7,7 @@ import { forget } from './curves.js';
 import { emptyState, fill, h, icon } from './dom.js';
 import { FullPanel } from './full.js';
 import { inSections, shownPanels } from './layout.js';
-import { onChanged } from './live.js';
+import { onChanged, onPulse } from './live.js';
 import { loadMetrics, metrics, onMetrics } from './metrics.js';
 import { PanelView } from './panel.js';
 import { status } from './runs.js';
@@ -31,7 +31,7 @@ export class Panels {
     this.element = h('section', { class: 'panels', 'aria-label': 'Charts' }, this.tools.element, this.sections);
     this.full = new FullPanel();
     this.sight = new IntersectionObserver((entries) => this.see(entries), { rootMargin: AHEAD });
-    this.stop = [onMetrics(() => this.update()), onChanged((uids) => this.renew(uids))];
+    this.stop = [onMetrics(() => this.update()), onChanged((uids) => this.renew(uids)), onPulse(() => this.retry())];
   }
 
   close() {
@@ -59,6 +59,10 @@ export class Panels {
     loadMetrics(runs, true);
     for (const one of this.views.values()) one.refresh();
     this.full.update(true);
+  }
+
+  retry() {
+    if (metrics.problem) loadMetrics(chosen(view).map((run) => run.uid), true);
   }
 
   see(entries) {

@@ -79,32 +79,48 @@ export function groupLines(groups, options) {
   });
 }
 
-/** Mean and spread of curves whose x differ: in cells of equal width, each run counting once a cell. */
+/**
+ * Mean and spread of curves whose x differ: wherever one of them has a point, in cells of equal width.
+ * A curve that has none there is read between its neighbours; before its first and behind its last point it
+ * does not count.
+ */
 function meanOf(curves, [low, high], spread) {
-  const cells = Array.from({ length: GRID + 1 }, () => null);
-  for (const curve of curves) {
-    for (const [cell, { x, sum, count }] of cellsOf(curve, low, high)) {
-      (cells[cell] ??= { x, values: [] }).values.push(sum / count);
-    }
-  }
-  const filled = cells.filter(Boolean);
-  const stats = filled.map(({ values }) => statistics(values, spread));
+  const cellOf = (x) => (high > low ? Math.floor(((x - low) / (high - low)) * GRID) : 0);
+  const read = curves.map((curve) => cellsOf(curve, cellOf));
+  const places = new Map();
+  for (const cells of read) for (const [cell, { x }] of cells) places.set(cell, Math.min(x, places.get(cell) ?? x));
+  const x = [...places.values()].sort((a, b) => a - b);
+  const stats = x.map((at) => statistics(curves.map((curve, i) => read[i].get(cellOf(at))?.mean ?? between(curve, at)), spread));
   const side = (name) => (spread === 'none' ? null : stats.map((one) => one[name]));
-  return { x: filled.map((cell) => cell.x), y: stats.map((one) => one.mean), min: side('low'), max: side('high') };
+  return { x, y: stats.map((one) => one.mean), min: side('low'), max: side('high') };
 }
 
-function cellsOf({ x, y }, low, high) {
+/** The mean of a curve in each cell in which it has points, and where the first of them is. */
+function cellsOf({ x, y }, cellOf) {
   const found = new Map();
   for (let i = 0; i < x.length; i += 1) {
     if (y[i] === null) continue;
-    const cell = high > low ? Math.floor(((x[i] - low) / (high - low)) * GRID) : 0;
-    const there = found.get(cell) ?? { x: x[i], sum: 0, count: 0 };
-    found.set(cell, { x: there.x, sum: there.sum + y[i], count: there.count + 1 });
+    const there = found.get(cellOf(x[i])) ?? { x: x[i], mean: 0, count: 0 };
+    there.count += 1;
+    there.mean += (y[i] - there.mean) / there.count;
+    found.set(cellOf(x[i]), there);
   }
   return found;
 }
 
-function statistics(values, spread) {
+/** The value of a curve on the straight line between its points beside a place; null beyond its ends. */
+function between({ x, y }, at) {
+  if (!(at >= x[0] && at <= x[x.length - 1])) return null;
+  let after = nearest(x, at);
+  if (x[after] < at) after += 1;
+  const before = Math.max(after - 1, 0);
+  if (y[before] === null || y[after] === null) return null;
+  const part = x[after] > x[before] ? (at - x[before]) / (x[after] - x[before]) : 0;
+  return y[before] + part * (y[after] - y[before]);
+}
+
+function statistics(all, spread) {
+  const values = all.filter((value) => value !== null);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   if (spread === 'minmax') return { mean, low: Math.min(...values), high: Math.max(...values) };
   const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
@@ -120,7 +136,7 @@ function statistics(values, spread) {
 export function domainOf(lines, { log, clip }) {
   const values = [];
   for (const line of lines) {
-    for (const side of clip || line.raw ? [line.y] : [line.y, line.min, line.max]) {
+    for (const side of clip || line.raw ? [line.y, line.raw] : [line.y, line.min, line.max]) {
       for (const value of side ?? []) if (value !== null && Number.isFinite(value)) values.push(value);
     }
   }

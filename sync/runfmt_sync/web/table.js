@@ -42,8 +42,8 @@ export class RunTable {
   update() {
     const { runs } = listed(view);
     this.chosen = new Set(chosen(view));
-    this.shown = [columnOf('name'), ...(this.isNarrow ? [] : shownColumns(view, runs))];
-    this.items = view.group ? this.inGroups(runs) : runs.map((run) => ({ run }));
+    this.shown = [columnOf('name'), ...(this.isNarrow ? [] : shownColumns(view, runs))].map((column) => ({ ...column, isNumeric: runs.some((run) => isNumeric(column, run)) }));
+    this.items = view.group ? this.inGroups(runs) : runs.map((run) => ({ run, color: colorIn(view, run) }));
     this.at = Math.min(this.at, this.items.length - 1);
     this.table.setAttribute('aria-rowcount', String(this.items.length + 1));
     this.drawHead();
@@ -53,11 +53,14 @@ export class RunTable {
   inGroups(runs) {
     return grouped(view, runs).flatMap((group) => [
       { group },
-      ...(this.folded.has(group.id) ? [] : group.runs.map((run) => ({ run }))),
+      ...(this.folded.has(group.id) ? [] : group.runs.map((run) => ({ run, color: group.color }))),
     ]);
   }
 
   drawHead() {
+    const now = JSON.stringify([this.shown, view.sort, this.chosen.size]);
+    if (now === this.drawnHead) return;
+    this.drawnHead = now;
     const widths = [this.isNarrow ? 34 : 38, ...this.shown.map((column) => column.width)];
     fill(this.columns, widths.map((width, i) => h('col', { style: { width: this.isNarrow && i ? 'auto' : `${width}px` } })));
     if (!this.isNarrow) this.table.style.width = `${widths.reduce((sum, width) => sum + width, 0)}px`;
@@ -79,7 +82,7 @@ export class RunTable {
     const isSorted = id === column.id;
     const next = isSorted && isFalling ? '' : `${isSorted ? '-' : ''}${column.id}`;
     return h('th', { scope: 'col', 'aria-sort': isSorted ? (isFalling ? 'descending' : 'ascending') : null, title: column.id },
-      h('button', { type: 'button', class: 'head', on: { click: () => change({ sort: next }) } },
+      h('button', { type: 'button', class: column.isNumeric ? 'head number' : 'head', on: { click: () => change({ sort: next }) } },
         column.above && h('span', { class: `kind ${column.above}`, text: column.above === 'config' ? 'c' : 's', 'aria-hidden': 'true' }),
         h('span', { class: 'clip', text: column.label }), isSorted && icon(isFalling ? 'down' : 'up')));
   }
@@ -94,7 +97,7 @@ export class RunTable {
   }
 
   drawItem(item, index) {
-    const row = item.group ? this.groupRow(item.group) : this.runRow(item.run);
+    const row = item.group ? this.groupRow(item.group) : this.runRow(item);
     row.setAttribute('aria-rowindex', String(index + 2));
     row.classList.toggle('current', index === this.at);
     return row;
@@ -114,11 +117,11 @@ export class RunTable {
           h('span', { class: 'muted', text: `${columnOf(view.group).label}:` }), h('strong', { text: group.name }), h('span', { class: 'count', text: String(group.runs.length) }))));
   }
 
-  runRow(run) {
+  runRow({ run, color }) {
     if (run.refused) return refusedRow(run, this.shown.length);
     const row = h('tr', { class: this.chosen.has(run) ? 'in' : 'out', on: { pointerenter: () => standOut(this.chosen.has(run) ? run.uid : null) } },
       h('td', { class: 'eye' }, this.eye([run], run.name, run.uid)),
-      this.nameCell(run), this.shown.slice(1).map((column) => this.cell(column, run)));
+      this.nameCell(run, color), this.shown.slice(1).map((column) => this.cell(column, run)));
     return row;
   }
 
@@ -127,15 +130,15 @@ export class RunTable {
     return iconButton(isIn ? 'eye' : 'hidden', `${isIn ? 'Take out of' : 'Put into'} the charts: ${name}`, () => change({ runs: toggled(view, runs) }), { 'aria-pressed': String(isIn), 'data-focus': `eye ${id}` });
   }
 
-  nameCell(run) {
-    const color = h('button', {
+  nameCell(run, color) {
+    const swatch = h('button', {
       type: 'button', class: 'swatch', 'aria-label': `Colour of ${run.name}`, title: 'Colour',
-      style: { background: colorIn(view, run) }, on: { click: () => openColors(color, run) },
+      style: { background: color }, on: { click: () => openColors(swatch, run) },
     });
     const more = iconButton('more', `More about ${run.name}`, () => this.openRunMenu(more, run), { 'aria-haspopup': 'dialog', class: 'quiet more', 'data-focus': `more ${run.uid}` });
-    return h('th', { class: 'name', scope: 'row' }, h('div', { class: 'name-cell' }, color,
+    return h('th', { class: 'name', scope: 'row' }, h('div', { class: 'name-cell' }, swatch,
       h('a', { class: 'clip', href: addressOf({ ...view, page: 'run', run: run.tail }), text: run.name, title: run.name }),
-      this.isNarrow && stateDot(run.state), more));
+      more, this.isNarrow && stateDot(run.state)));
   }
 
   openRunMenu(anchor, run) {

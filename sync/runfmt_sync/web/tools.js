@@ -12,8 +12,11 @@ import { change, view } from './state.js';
 const SIZES = { s: 'Small', m: 'Medium', l: 'Large' };
 const SPREADS = { minmax: 'Least to greatest', deviation: 'Standard deviation', none: 'Mean only' };
 
-/** @returns {{element: HTMLElement, update: () => void}} */
-export function panelTools() {
+/**
+ * @param {{isFull?: boolean}} [options] full: those of one panel that fills the screen
+ * @returns {{element: HTMLElement, update: () => void}}
+ */
+export function panelTools({ isFull = false } = {}) {
   const search = h('input', {
     type: 'search', class: 'field', placeholder: 'Search panels', 'aria-label': 'Search panels',
     on: { input: () => change({ panels: search.value }, { replace: true }) },
@@ -21,11 +24,11 @@ export function panelTools() {
   const axis = menuButton('', 'X-axis', openAxes);
   const smooth = h('input', { type: 'range', min: '0', max: '0.999', step: '0.001', 'aria-label': 'Smoothing', on: { input: () => change({ smooth: Number(smooth.value) }, { replace: true }) } });
   const amount = h('input', { type: 'number', class: 'field amount', min: '0', max: '0.999', step: '0.01', 'aria-label': 'Smoothing, as a number', on: { change: () => change({ smooth: Math.min(Math.max(Number(amount.value) || 0, 0), 0.999) }) } });
-  const scales = menuButton('View', 'Scales and sizes', openScales, { glyph: 'columns' });
-  const panels = menuButton('', 'Which panels are shown', openPanels);
+  const scales = menuButton('View', 'Scales and sizes', openScales, { glyph: 'columns', props: { class: 'button scales' } });
+  const panels = menuButton('', 'Which panels are shown', openPanels, { props: { class: 'button which' } });
   const reset = h('button', { type: 'button', class: 'button primary', text: 'Reset zoom', on: { click: () => change({ zoom: null }) } });
   const element = h('div', { class: 'tools', role: 'toolbar', 'aria-label': 'Charts' },
-    search, axis, h('label', { class: 'row smoothing' }, h('span', { class: 'muted', text: 'Smoothing' }), smooth), amount, scales, panels, reset);
+    !isFull && search, axis, h('label', { class: 'row smoothing' }, h('span', { class: 'muted', text: 'Smoothing' }), smooth), amount, scales, !isFull && panels, reset);
   return { element, update: () => {
     if (search !== document.activeElement) search.value = view.panels;
     fill(axis, h('span', { class: 'muted', text: 'X' }), h('span', { class: 'clip', text: view.x ? (AXIS_NAMES[view.x] ?? view.x) : 'Automatic' }));
