@@ -43,6 +43,8 @@ def serving(root: Path, **options: Any) -> Iterator[Server]:
 class ServerProcess:
     """A server in a process of its own; after :meth:`kill` it starts again on the same port."""
 
+    program: tuple[str, ...] = ("-c", PROGRAM)
+
     def __init__(self, root: Path, environment: dict[str, str] | None = None) -> None:
         self.root, self.environment, self.url = root, environment, ""
         self.start()
@@ -50,7 +52,7 @@ class ServerProcess:
     def start(self, **more: str) -> None:
         """Start it, ``more`` being set in its environment, as ``RUNFMT_FAULT``."""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, self.root, self.url.rpartition(":")[2] or "0"],
+            [sys.executable, *self.program, self.root, self.url.rpartition(":")[2] or "0"],
             env={**(os.environ if self.environment is None else self.environment), **more},
             stdout=subprocess.PIPE,
             text=True,

@@ -88,7 +88,7 @@ class _Work:
     reason: str = "changed again and again while it was synced: sync again"
     changing: set[str] = field(default_factory=set)
     without: set[str] = field(default_factory=set)
-    merged: bool = False
+    merged: Proof | None = None
 
     def note_change(self, error: Changed) -> None:
         """A path changed while it was read; the second time it is left out."""
@@ -223,9 +223,7 @@ class Push:
             return
         try:
             work.plan = make_plan(work.inventory, work.have, prefixes_of(work.inventory, work.have))
-            if work.plan.merges_edits and not work.merged and not self._dry_run:
-                work.merged = True
-                self._merge_edits(work.inventory)
+            if work.plan.merges_edits and not self._dry_run and self._merge_edits(work):
                 work.plan = Plan()
                 return  # it is made again when the merged edits are seen
         except Changed as error:
@@ -244,11 +242,19 @@ class Push:
         self._progress.planned(work.plan.size)
         fault_point("push.planned")
 
-    def _merge_edits(self, inventory: Inventory) -> None:
-        """Lay both sides' edits together here; the rest of the way they go as any document (R096)."""
-        with self.remote.read(inventory.uid, EDITS) as file:
-            lay_edits_together(inventory.folder, file.read())
+    def _merge_edits(self, work: _Work) -> bool:
+        """Lay both sides' edits together here; the rest of the way they go as any document (R096).
+
+        Gives False if those that the remote has were laid together with ours before.
+        """
+        theirs = work.have.entries[EDITS].proof if work.have else None
+        if theirs == work.merged:
+            return False
+        work.merged = theirs
+        with self.remote.read(work.inventory.uid, EDITS) as file:
+            lay_edits_together(work.inventory.folder, file.read())
         fault_point("push.merged")
+        return True
 
     def _send(self, works: list[_Work]) -> None:
         """Send the plans of some runs together, and have what arrived confirmed."""

@@ -20,7 +20,7 @@ from runfmt.api import Folder, belongs
 from runfmt.documents import temporary_folder
 from runfmt.editing import author
 from runfmt.edits import stamped
-from runfmt.errors import FormatError, RunNotFound, UsageError, warn
+from runfmt.errors import CommError, FormatError, RunNotFound, UsageError, warn
 from runfmt.history import Problem
 from runfmt.layout import CONFIG, EDITS, RUN, id_problem, is_safe, is_stream, is_uid, phase, writer_of
 from runfmt.reading import StoredRun
@@ -76,6 +76,11 @@ class Site(Folder):
             if "refused" in row:
                 warn(f"{self.remote.url}/{row['path']} was left out: {row['refused']}", stacklevel=3)
                 continue
+            if "state" not in row:  # H063
+                raise CommError(
+                    f"{self.remote.url} is too small a server to read runs at: `runfmt pull "
+                    f"{self.remote.url} -o FOLDER` brings them here"
+                )
             run = RemoteRun(shelf, row)
             if belongs(run, entity, project):
                 shelf.ids[str(run.uid)] = run.id

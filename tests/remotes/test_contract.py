@@ -114,7 +114,7 @@ def test_large_file_moves_in_pieces_and_goes_on_where_it_was_cut(source, kind, s
     outcome = sync()["first"]
     assert outcome.status == "synced"
     assert outcome.size < LARGE * 0.6
-    assert digest_of(run / "files" / "model.pt") == digest_of(kind.root / "first" / "files" / "model.pt")
+    assert digest_of(run / "files" / "model.pt") == digest_of(kind.run("first") / "files" / "model.pt")
 
 
 def digest_of(path):

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from remotes.checks import append, assert_quiet, carry_on, edit, points, start
+from remotes.kinds import EXAMPLE
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
 from runfmt_sync.remotes.http import HttpRemote
@@ -19,12 +20,18 @@ KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "100")) // 10
 """Kills of a server at random moments; the soak takes ten times as many."""
 
 
+class SmallProcess(ServerProcess):
+    """The server of the examples, in a process."""
+
+    program = (str(EXAMPLE),)
+
+
 class Kept:
     """A server in a process, that its keeper starts again when a client waits and it is dead."""
 
-    def __init__(self, root):
+    def __init__(self, root, process):
         self.root, self.deaths, self._lock = root, 0, threading.Lock()
-        self.server = ServerProcess(root)
+        self.server = process(root)
         self.url = self.server.url
 
     def remote(self):
@@ -45,10 +52,10 @@ class Kept:
         self.server.start(RUNFMT_FAULT=point)
 
 
-@pytest.fixture
-def kind(tmp_path):
+@pytest.fixture(params=[ServerProcess])
+def kind(request, tmp_path):
     (tmp_path / "disk").mkdir()
-    kept = Kept(tmp_path / "disk" / "remote")
+    kept = Kept(tmp_path / "disk" / "remote", request.param)
     with kept.server:
         yield kept
 
@@ -89,6 +96,7 @@ def test_server_killed_at_a_point_is_asked_again_and_the_push_finishes(source, k
     assert_quiet(source, kind, sync)
 
 
+@pytest.mark.parametrize("kind", [ServerProcess, SmallProcess], indirect=True)
 def test_server_killed_at_random_under_load_loses_and_doubles_nothing(source, kind, sync):
     draw, problems = random.Random(11), []
     for number in range(8):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from remotes.checks import assert_receipts_true, moved
-from remotes.kinds import Http, Http150
+from remotes.kinds import Http, Small
 from remotes.proxy import FAULTS, BadProxy
 from runfmt.errors import CommError
 from runfmt.reading import find_runs
@@ -28,7 +28,7 @@ for number in range(50):
 """
 
 
-@pytest.mark.parametrize("counterpart", [Http, Http150])
+@pytest.mark.parametrize("counterpart", [Http, Small])
 def test_fifty_runs_written_and_synced_through_a_bad_proxy_are_all_there_once(source, tmp_path, counterpart):
     (tmp_path / "disk").mkdir()
     kind = counterpart(tmp_path / "disk" / "remote")
