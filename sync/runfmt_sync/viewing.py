@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
-from runfmt.errors import FormatError, UsageError, warn
+from runfmt.errors import FormatError, UsageError, explain, warn
 from runfmt_sync import bundle
 from runfmt_sync.server.folder import Folder
-from runfmt_sync.state import state_folder
+from runfmt_sync.state import index_folder, state_folder
 from runfmt_sync.store import Store
 
 __all__ = ["opened"]
@@ -22,27 +23,39 @@ def opened(path: Path) -> Iterator[Folder]:
     """The runs of a path. Raises ``UsageError`` if it is none, ``FormatError`` for a bad bundle."""
     with ExitStack() as stack:
         if path.is_dir():
-            yield Folder(path, _private(path, stack), may_edit=True)
+            private = _private(path)
+            if private is None:
+                private = indexes = _temporary(stack)
+            else:
+                indexes = index_folder()
+            yield Folder(path, private, indexes, may_edit=True)
         elif path.is_file():
-            temporary = Path(stack.enter_context(TemporaryDirectory(prefix="runfmt-view-")))
-            _unpack(path, temporary)
-            yield Folder(temporary, temporary / ".runfmt", may_edit=False)
+            runs, private = _temporary(stack), _temporary(stack)
+            _unpack(path, runs)
+            yield Folder(runs, private, private, may_edit=False)
         else:
-            text = (
-                f"there is no {path}: name a folder of runs, a run or a bundle; a new folder is made by mkdir"
-            )
-            raise UsageError(text)
+            raise UsageError(f"there is no {path}: name a folder of runs, a run or a bundle")
 
 
-def _private(path: Path, stack: ExitStack) -> Path:
-    """Where what was read of a folder is kept for the next time; for this time only where none can be."""
-    name = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:20]
-    private = state_folder() / "view" / name
+def _temporary(stack: ExitStack) -> Path:
+    """A folder for as long as runs are shown."""
+    return Path(stack.enter_context(TemporaryDirectory(prefix="runfmt-view-")))
+
+
+def _private(path: Path) -> Path | None:
+    """Where what was read of a folder is kept for the next time, None where nothing can be kept.
+
+    Each machine has its own: they may share a home, on which a database is not safe with several.
+    """
+    name = f"{os.uname().nodename}\0{path.resolve()}".encode("utf-8", "surrogateescape")
+    private = state_folder() / "view" / hashlib.sha256(name).hexdigest()[:20]
     try:
         private.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(stack.enter_context(TemporaryDirectory(prefix="runfmt-view-")))
-    return private
+        with TemporaryFile(dir=private):
+            return private
+    except OSError as error:
+        warn(f"{explain(error)}: what is read now is not kept, so the next call reads all again")
+        return None
 
 
 def _unpack(path: Path, folder: Path) -> None:

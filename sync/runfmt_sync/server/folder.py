@@ -50,12 +50,12 @@ def mark_of(runs: Mapping[str, Path]) -> str:
 
 
 class Folder:
-    """Runs at or below a folder, as they come and go; ``private`` is where what was read of them is kept."""
+    """Runs at or below a folder, as they come and go; what was read of them is kept elsewhere."""
 
-    def __init__(self, root: Path, private: Path, *, may_edit: bool) -> None:
+    def __init__(self, root: Path, private: Path, indexes: Path, *, may_edit: bool) -> None:
         self.root = root
         self.scopes = ("read", "append") if may_edit else ("read",)
-        self.reading = Reading(private)
+        self.reading = Reading(private, indexes)
         self._runs: dict[str, Path] = {}
         self._others: dict[str, str] = {}
         """What is shown of none of the runs, by its path, and why."""

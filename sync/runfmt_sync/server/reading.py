@@ -39,12 +39,15 @@ class Absent(LookupError):
 
 
 class Reading:
-    """May be called from several threads. ``private`` is a folder for what need not be made anew."""
+    """May be called from several threads.
 
-    def __init__(self, private: Path) -> None:
+    ``private`` is a folder for what need not be made anew, ``indexes`` one for those of streams.
+    """
+
+    def __init__(self, private: Path, indexes: Path) -> None:
         self._index = Index(private / "index.sqlite")
         self._pulses = Pulses()
-        self._series = Series(private / "index")
+        self._series = Series(indexes)
 
     def keep_only(self, runs: Runs) -> None:
         """Forget the runs that are gone."""

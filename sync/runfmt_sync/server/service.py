@@ -44,7 +44,7 @@ class Service:
         self.counters = Counters()
         self._audit = Audit(self.store.private / "audit.jsonl")
         self._digests = KnownDigests(self.store.private / "digests.jsonl")
-        self.reading = Reading(self.store.private)
+        self.reading = Reading(self.store.private, self.store.private / "index")
         self.reading.keep_only(self.store.runs)
         self._look = Paced(self.store.look, LOOK_EVERY, REST)
 
