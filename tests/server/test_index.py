@@ -153,3 +153,22 @@ def test_run_that_is_mended_is_no_longer_refused(tmp_path, row):
     assert "no readable run.json" in row(run)["refused"]
     write(run / "run.json", document)
     assert row(run) == said(run)
+
+
+def test_index_that_is_damaged_is_made_anew(tmp_path, row):
+    run = make_run(tmp_path)
+    expected = row(run)
+    (tmp_path / "index.sqlite").write_bytes(b"no database" * 1000)
+    assert row(run) == expected
+    assert row(run) == expected
+
+
+def test_rows_are_made_where_none_can_be_kept(tmp_path):
+    """As when the database was damaged, or its disk is full, while the server runs."""
+    run = make_run(tmp_path)
+    index = Index(tmp_path / "index.sqlite")
+    expected = index.rows([("u", run)])
+    for path in tmp_path.glob("index.sqlite*"):
+        path.unlink()
+    (tmp_path / "index.sqlite").mkdir()
+    assert index.rows([("u", run)]) == expected

@@ -5,6 +5,7 @@ Nothing stands in it that is not in the store: it may be deleted, and is made ag
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -23,6 +24,8 @@ from runfmt.reading import StoredRun, last_timestamp
 from runfmt.rows import marked
 
 __all__ = ["Index"]
+
+log = logging.getLogger("runfmt.server")
 
 VERSION = 3
 LOOKED_AT = (RUN, CONFIG, EDITS)
@@ -54,6 +57,17 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        try:
+            self._prepare()
+        except sqlite3.OperationalError:  # of the disk, not of what is in the file
+            raise
+        except sqlite3.DatabaseError as error:
+            log.warning("%s is made anew: %s", path, error)
+            for name in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
+                name.unlink(missing_ok=True)
+            self._prepare()
+
+    def _prepare(self) -> None:
         with self._open() as database:
             if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 database.execute("DROP TABLE IF EXISTS runs")
@@ -86,7 +100,7 @@ class Index:
             for uid, look, row, times, fold in self._select("look, row, times, fold", dict(folders))
         }
         made = {uid: _entry(uid, folder, looks[uid], before.get(uid, NOTHING)) for uid, folder in folders}
-        with self._open() as database:
+        with _without_it(), self._open() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
                 [(uid, _text(one.look), one.row, _text(one.times), one.fold) for uid, one in made.items()],
@@ -95,17 +109,27 @@ class Index:
 
     def _select(self, columns: str, uids: Collection[str]) -> list[tuple[Any, ...]]:
         marks = ", ".join("?" * len(uids))
-        with self._open() as database:
+        with _without_it(), self._open() as database:
             return database.execute(
                 f"SELECT uid, {columns} FROM runs WHERE uid IN ({marks})",  # noqa: S608
                 [*uids],
             ).fetchall()
+        return []
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forget the runs that are gone."""
         with self._open() as database:
             gone = [(uid,) for (uid,) in database.execute("SELECT uid FROM runs") if uid not in uids]
             database.executemany("DELETE FROM runs WHERE uid = ?", gone)
+
+
+@contextmanager
+def _without_it() -> Iterator[None]:
+    """Go on where the database cannot be read or written: then rows are made each time."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        log.warning("rows of runs are not kept: %s", error)
 
 
 NOTHING = _Entry({}, b"", {}, None)
