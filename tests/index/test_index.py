@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -260,6 +262,30 @@ def test_writers_are_apart(run, index):
     assert index.writers() == ["main", "rank1"]
     assert said(index, writer="rank1") == {"loss": [("5", "6.5", str(5 / 7))], "x": [("5", "6.5", "1.0")]}
     assert len(points(index, "loss")) == 2
+
+
+def test_threads_see_whole_rows_while_the_stream_grows(run, index, small_blocks):
+    append(run, text(0))
+    index.refresh()
+    ends, seen = threading.Event(), []
+
+    def look():
+        while not ends.is_set():
+            steps, values = index.column("loss")[::2]
+            seen.append(len(steps))
+            assert steps.tolist() == [*range(len(steps))]
+            assert values.tolist() == [step / 7 for step in steps.tolist()]
+
+    with ThreadPoolExecutor(4) as pool:
+        looks = [pool.submit(look) for _ in range(4)]
+        for step in range(1, 300):
+            append(run, text(step))
+            index.refresh()
+        ends.set()
+        for each in looks:
+            each.result()
+    assert len(set(seen)) > 1
+    assert index.column("loss").step.tolist() == [*range(300)]
 
 
 FILL = """

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 
 from runfmt.errors import FormatError
 from runfmt.history import Reader, is_time
-from runfmt.layout import is_safe
+from runfmt.layout import MAX_DEPTH, MAX_STEP, is_safe
 from runfmt.rows import decode, escape, leaves
 
 __all__ = ["Lines", "Object", "Part", "metrics_part", "system_part"]
@@ -87,6 +88,14 @@ class _Reader(Reader):
     def report(self, offset: int, rule: str, text: str) -> None:
         """Leave problems to those who look for them."""
 
+    def take(self, offset: int, line: bytes | None) -> None:
+        """Take a line; of one that is a row behind the others and nothing else there is little to ask."""
+        row = _plain_row(line) if line and self.ascends else None
+        if row is None or row["_step"] <= next(reversed(self.steps), -1):
+            super().take(offset, line)
+        else:
+            self.steps[row["_step"]] = row
+
     def take_row(self, offset: int, step: int, row: dict[str, Any], line: bytes) -> None:
         time = row.get("_timestamp")
         self.time = time if is_time(time) else None
@@ -107,6 +116,20 @@ class _Reader(Reader):
         if is_good:
             self.definitions.append(value)
         return is_good
+
+
+def _plain_row(line: bytes) -> dict[str, Any] | None:
+    """The row of a line without any key that has a meaning but step and time, None for all others."""
+    if line.count(b'"_') != 2 or b"\\" in line or line.count(b"{") + line.count(b"[") > MAX_DEPTH:
+        return None
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if type(row) is not dict or not is_time(row.get("_timestamp")):
+        return None
+    step = row.get("_step")
+    return row if type(step) is int and step <= MAX_STEP else None
 
 
 def _samples(lines: Lines) -> Iterator[dict[str, Any]]:
