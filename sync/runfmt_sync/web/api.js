@@ -54,13 +54,6 @@ export async function ask(path, { method, body, signal } = {}) {
   return answer.json();
 }
 
-/** A file of a run, or its bytes from `range[0]` to before `range[1]`. */
-export async function fetchFile(uid, path, { range, signal } = {}) {
-  const headers = range ? { Range: `bytes=${range[0]}-${range[1] - 1}` } : {};
-  const place = path.split('/').map(encodeURIComponent).join('/');
-  return (await send(`runs/${encodeURIComponent(uid)}/files/${place}`, { headers, signal })).blob();
-}
-
 async function send(path, request) {
   for (let tried = 1; ; tried += 1) {
     const answer = await once(path, request);
@@ -75,12 +68,11 @@ async function send(path, request) {
   }
 }
 
-async function once(path, { method = 'GET', body, headers = {}, signal }) {
+async function once(path, { method, body, signal }) {
   const token = sessionStorage.getItem(KEPT);
-  const all = { ...headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  if (body !== undefined) all['Content-Type'] = 'application/json';
+  const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(body !== undefined && { 'Content-Type': 'application/json' }) };
   try {
-    return await fetch(`v1/${path}`, { method, body, headers: all, signal, cache: 'no-store' });
+    return await fetch(`v1/${path}`, { method, body, headers, signal, cache: 'no-store' });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Problem(0, 'The server does not answer. Is it still running?');

@@ -167,7 +167,7 @@ function clamp(place, frame) {
 }
 
 /** The value of a line at or before a place, else the first one behind it. */
-export function valueNear({ x, y }, at) {
+function valueNear({ x, y }, at) {
   let found = null;
   for (let i = 0; i < x.length && (x[i] <= at || found === null); i += 1) if (y[i] !== null) found = y[i];
   return found;

@@ -71,7 +71,7 @@ export async function saveCsv(title, wanted) {
 }
 
 /** Rows as CSV (RFC 4180). */
-export function csvOf(lines) {
+function csvOf(lines) {
   return lines.map((line) => line.map(csvCell).join(',')).join('\r\n').concat('\r\n');
 }
 
@@ -83,7 +83,7 @@ function csvCell(value) {
 const fileName = (title) => title.replace(/[^\w.-]+/g, '-').slice(0, 80);
 
 /** Hand a file to whoever looks at the page. */
-export function save(name, blob) {
+function save(name, blob) {
   const address = URL.createObjectURL(blob);
   h('a', { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);

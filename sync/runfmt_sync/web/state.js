@@ -30,33 +30,38 @@
  * @property {string} run the run of the run page
  */
 
-const text = { empty: '', read: (said) => said, write: (value) => value };
-const flag = { empty: false, read: (said) => said === '1', write: (value) => (value ? '1' : '') };
-const number = { empty: 0, read: (said) => Number(said) || 0, write: (value) => (value ? String(value) : '') };
-const list = { empty: [], read: unpacked, write: packed };
-const orNull = (kind) => ({ ...kind, empty: null, write: (value) => (value === null ? '' : kind.write(value) || '-') });
+const text = { empty: '', read: (said) => said, write: (value) => value || null };
+const flag = { empty: false, read: (said) => said === '1', write: (value) => (value ? '1' : null) };
+const list = { empty: [], read: unpacked, write: (value) => (value.length ? packed(value) : null) };
+/** A list that differs from none: an empty one is `-`. */
+const listOrNull = {
+  empty: null,
+  read: (said) => (said === '-' ? [] : unpacked(said)),
+  write: (value) => value && (value.length ? packed(value) : '-'),
+};
+const word = (empty) => ({ ...text, empty, write: (value) => (value === empty ? null : value) });
 
-/** Of each word of the address: what it is when it is not there, how it is read and written. */
+/** Of each word of the address: what it is when it is not there, how it is read, how written (null: left out). */
 const WORDS = {
-  project: orNull(text),
+  project: word(null),
   filter: text,
   sort: text,
   group: text,
-  columns: orNull({ ...list, read: (said) => (said === '-' ? [] : unpacked(said)) }),
-  runs: orNull({ ...list, read: (said) => (said === '-' ? [] : unpacked(said)) }),
+  columns: listOrNull,
+  runs: listOrNull,
   x: text,
-  smooth: { ...number, read: (said) => Math.min(Math.max(Number(said) || 0, 0), 0.999) },
+  smooth: { empty: 0, read: (said) => Math.min(Math.max(Number(said) || 0, 0), 0.999), write: (value) => (value ? String(value) : null) },
   log: list,
   clip: flag,
-  spread: { ...text, empty: 'minmax', write: (value) => (value === 'minmax' ? '' : value) },
-  zoom: { empty: null, read: readZoom, write: (value) => (value ? packed(value.map(String)) : '') },
+  spread: word('minmax'),
+  zoom: { empty: null, read: readZoom, write: (value) => value && packed(value.map(String)) },
   hide: list,
   show: list,
   folded: list,
   panels: text,
-  size: { ...text, empty: 'm', write: (value) => (value === 'm' ? '' : value) },
+  size: word('m'),
   full: text,
-  colors: { empty: {}, read: readPairs, write: (value) => packed(Object.entries(value).flat()) },
+  colors: { empty: {}, read: readPairs, write: (value) => packed(Object.entries(value).flat()) || null },
   run: text,
 };
 
@@ -93,16 +98,16 @@ function readPairs(said) {
 export function readView(hash) {
   const [, page = '', query = ''] = /^#?\/?([a-z]*)\??(.*)$/s.exec(hash) ?? [];
   const said = new URLSearchParams(query);
-  const found = Object.entries(WORDS).map(([name, word]) => [name, said.has(name) ? word.read(said.get(name)) : word.empty]);
+  const found = Object.entries(WORDS).map(([name, { read, empty }]) => [name, said.has(name) ? read(said.get(name)) : empty]);
   return { page: page || 'projects', ...Object.fromEntries(found) };
 }
 
 /** The address of a view, the inverse of readView. Pure. */
 export function addressOf(one) {
   const said = new URLSearchParams();
-  for (const [name, word] of Object.entries(WORDS)) {
-    const value = word.write(one[name]);
-    if (value) said.set(name, value);
+  for (const [name, { write }] of Object.entries(WORDS)) {
+    const value = write(one[name]);
+    if (value !== null) said.set(name, value);
   }
   const query = said.toString().replaceAll('%2F', '/').replaceAll('%2C', ',').replaceAll('%3A', ':');
   return `#/${one.page}${query ? `?${query}` : ''}`;

@@ -54,9 +54,9 @@ export function restore(document) {
 export function formatNumber(number) {
   if (Number.isNaN(number)) return 'NaN';
   if (!Number.isFinite(number)) return number > 0 ? '∞' : '−∞';
-  if (Number.isInteger(number) && Math.abs(number) < 1e9) return number.toLocaleString('en-US').replace('-', '−');
   const size = Math.abs(number);
-  const text = size >= 1e6 || size < 1e-4 ? number.toExponential(3).replace(/\.?0+e/, 'e') : trimmed(number.toPrecision(5));
+  if (size < 1e9 && (Number.isInteger(number) || size >= 1e5)) return Math.round(number).toLocaleString('en-US').replace('-', '−');
+  const text = size >= 1e9 || size < 1e-4 ? number.toExponential(3).replace(/\.?0+e/, 'e') : trimmed(number.toPrecision(5));
   return text.replace('e+', 'e').replace(/-/g, '−');
 }
 
