@@ -41,7 +41,7 @@ class Kept:
         with self._lock:
             try:
                 socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2]))).close()
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # it is dead, or dying
                 assert self.server.wait() == -signal.SIGKILL
                 self.deaths += 1
                 self.server.start()
