@@ -17,7 +17,7 @@ export class Page {
     this.panels = new Panels();
     this.fold = h('button', { type: 'button', class: 'button side-switch', 'aria-expanded': 'false', on: { click: () => this.turn() } });
     this.element = h('div', { class: 'page split' }, this.fold, this.runs.element, this.panels.element);
-    this.stop = onRuns(() => this.update(view));
+    this.stop = onRuns(() => this.showPanels(null));
   }
 
   get table() {
@@ -31,10 +31,13 @@ export class Page {
   }
 
   update(before) {
-    const count = chosen(view).length;
-    fill(this.fold, icon('list'), `Runs · ${count} in charts`);
     this.runs.update();
-    this.panels.update(before === view ? null : before);
+    this.showPanels(before);
+  }
+
+  showPanels(before) {
+    fill(this.fold, icon('list'), `Runs · ${chosen(view).length} in charts`);
+    this.panels.update(before);
   }
 
   /** On a phone the runs lie over the charts, until they are put away. */

@@ -17,7 +17,7 @@ export class FullPanel {
     this.stage = h('div', { class: 'stage' });
     this.tools = panelTools({ isFull: true });
     this.dialog = h('dialog', { class: 'full-screen', 'aria-label': 'Panel', tabindex: '-1' }, this.stage, this.legend);
-    this.dialog.addEventListener('close', () => change({ full: '' }));
+    this.dialog.addEventListener('close', () => { if (!this.dialog.open) change({ full: '' }); });
     this.stop = onCursor(() => this.mark());
   }
 

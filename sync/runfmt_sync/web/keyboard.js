@@ -29,7 +29,7 @@ const KEYS = {
   j: ({ table }) => table?.move(1),
   k: ({ table }) => table?.move(-1),
   x: ({ table }) => withRun(table, (run) => change({ runs: toggled(view, [run]) })),
-  e: ({ table }) => withRun(table, (run) => openEditor(table.element, run, 'name')),
+  e: ({ table }) => withRun(table, (run) => openEditor(table.currentRow(), run, 'name')),
   Enter: ({ table }) => withRun(table, (run) => change({ page: 'run', run: run.tail })),
   c: () => view.project !== null && change({ page: 'charts' }),
   t: () => view.project !== null && change({ page: 'table' }),

@@ -7,7 +7,7 @@ import { load, refresh, runOf, status } from './runs.js';
 
 const PERIOD = 1000;
 /** So many runs are asked about; those in the view come first. */
-const MOST = 500;
+const MOST = 300;
 
 let watched = () => [];
 let marks = new Map();
@@ -65,13 +65,18 @@ async function look() {
   const answer = await ask('pulse', { body: { uids } });
   const now = new Map(Object.entries(answer.runs));
   pulse.isLive = [...now.values()].some((run) => run.state === 'running');
-  const changed = [...now.keys()].filter((uid) => marks.has(uid) && marks.get(uid) !== textOf(now.get(uid)));
+  const changed = [...now.keys()].filter((uid) => hasChanged(uid, now.get(uid)));
   for (const [uid, run] of now) marks.set(uid, textOf(run));
   if (all !== null && all !== answer.all && status.scope !== undefined) await load(status.scope, true);
   all = answer.all;
   if (!changed.length) return;
   for (const listener of listeners) listener(new Set(changed));
   await refresh(changed);
+}
+
+/** Of a run that goes on and is seen for the first time, rows may have come since it was loaded. */
+function hasChanged(uid, run) {
+  return marks.has(uid) ? marks.get(uid) !== textOf(run) : run.state === 'running';
 }
 
 const textOf = (run) => `${run.mark} ${run.state}`;

@@ -28,7 +28,7 @@
  */
 
 import { onSignIn, takeToken } from './api.js';
-import { chosen } from './choice.js';
+import { chosen, listed } from './choice.js';
 import { fill, h, iconButton } from './dom.js';
 import { openHelp } from './help.js';
 import { startKeys } from './keyboard.js';
@@ -65,10 +65,17 @@ function start() {
   onChange(show);
   onTheme(() => page?.update(null));
   onPulse(showPulse);
-  watch(() => [...new Set([...(view.page === 'projects' ? [] : chosen(view)), ...runsOf(view.project).filter((one) => one.state === 'running')])].map((one) => one.uid));
+  watch(watched);
   startKeys(() => page);
   followAddress();
   follow();
+}
+
+/** The runs whose changes matter, first those that matter most. */
+function watched() {
+  const running = runsOf(view.project).filter((one) => one.state === 'running');
+  const inView = view.page === 'projects' ? [] : [...chosen(view), ...running, ...listed(view).runs];
+  return [...new Set([...inView, ...running])].map((one) => one.uid);
 }
 
 /** Show a view; the page stays where only what it shows has changed. */

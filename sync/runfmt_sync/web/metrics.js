@@ -15,10 +15,12 @@ import { ask, Problem } from './api.js';
 
 const STREAMS = ['metrics', 'system'];
 /** So often at most (milliseconds) are they asked for again: of runs that go on, and after a failure. */
-const PERIOD = 5000;
+const [PERIOD, LONG_PERIOD] = [900, 10_000];
+/** The list of so many metrics is asked for less often. */
+const MANY = 2000;
 
-/** `left` is how many keys the server did not name. */
-export const metrics = { panels: [], definitions: [], left: 0, isLoading: false, problem: null };
+/** `left` is how many keys the server did not name; `problems` are those of single runs, by uid. */
+export const metrics = { panels: [], definitions: [], left: 0, problems: {}, isLoading: false, problem: null };
 
 const listeners = new Set();
 let asked = '';
@@ -33,7 +35,8 @@ export function onMetrics(listener) {
 /** Ask for the metrics of runs; `again`, from time to time, although they were asked for: there may be new ones. */
 export async function loadMetrics(uids, again = false) {
   const wanted = uids.join();
-  if (wanted === asked && !(again && Date.now() - askedAt > PERIOD)) return;
+  const period = metrics.panels.length < MANY ? PERIOD : LONG_PERIOD;
+  if (wanted === asked && !(again && Date.now() - askedAt > period)) return;
   [asked, askedAt] = [wanted, Date.now()];
   metrics.isLoading = true;
   try {
@@ -50,6 +53,7 @@ function accept(answers) {
   const panels = answers.flatMap(({ keys }, i) => keys.map((key) => ({ ...key, stream: STREAMS[i], id: i ? `system:${key.key}` : key.key })));
   Object.assign(metrics, {
     panels, definitions: answers[0]?.definitions ?? [], left: answers.reduce((sum, { left }) => sum + (left ?? 0), 0),
+    problems: Object.assign({}, ...answers.map((answer) => answer.problems)),
     isLoading: false, problem: null,
   });
 }

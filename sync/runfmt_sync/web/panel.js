@@ -53,9 +53,11 @@ export class PanelView {
     const isLog = view.log.includes(id);
     return [
       { label: 'Logarithmic', isOn: this.isLog(), act: () => change({ log: isLog ? view.log.filter((one) => one !== id) : [...view.log, id] }) },
-      { label: 'Save as PNG', act: () => savePng(key, this.chart) },
-      { label: 'Save as SVG', act: () => saveSvg(key, this.chart) },
-      { label: 'Save as CSV, all points', act: () => saveCsv(key, this.wanted()) },
+      ...(this.chart ? [
+        { label: 'Save as PNG', act: () => savePng(key, this.chart) },
+        { label: 'Save as SVG', act: () => saveSvg(key, this.chart) },
+        { label: 'Save as CSV, all points', act: () => saveCsv(key, this.wanted()) },
+      ] : []),
       { label: 'Hide panel', act: () => change({ ...toggledPanel(this.panel), full: '' }) },
     ];
   }
@@ -98,7 +100,7 @@ export class PanelView {
     const wanted = this.wanted();
     const curves = await Promise.allSettled(wanted.map(({ asked }) => loadCurve(asked)));
     if (mine !== this.asking) return;
-    this.problem = curves.find((one) => one.status === 'rejected')?.reason ?? curves.find((one) => one.value.problem && !one.value.count)?.value.problem;
+    this.problem = curves.map((one, i) => problemOf(one, wanted[i].run)).find(Boolean) ?? '';
     this.items = wanted.map((one, i) => ({ ...one, curve: curves[i].value })).filter(({ curve }) => curve && (curve.x.length || curve.marks?.length));
     this.redraw();
   }
@@ -114,7 +116,7 @@ export class PanelView {
       this.body.append(this.plot.element);
     }
     this.plot.element.hidden = false;
-    this.say(this.isLog() && this.hasBelowZero ? 'Values of 0 and below have no place on this scale.' : '');
+    this.say(this.problem || (this.hasBelowZero ? 'Values of 0 and below have no place on this scale.' : ''));
     this.plot.show(this.chart, describe(this.panel.key, this.chart));
   }
 
@@ -124,7 +126,7 @@ export class PanelView {
   }
 
   nothing() {
-    if (this.problem) return `Cannot be shown: ${this.problem.message ?? this.problem}`;
+    if (this.problem) return this.problem;
     return this.zoom() ? 'No points in this part. Double-click a chart to see all.' : 'The chosen runs have no values here yet.';
   }
 
@@ -153,6 +155,12 @@ export class PanelView {
     this.plot?.element.remove();
     this.plot = null;
   }
+}
+
+/** Why a curve is not there, if it is the run's or the server's fault. */
+function problemOf({ status, value, reason }, run) {
+  if (status === 'rejected') return `Cannot be shown: ${reason.message}`;
+  return value.problem && `${run.name} cannot be shown: ${value.problem}`;
 }
 
 const asItem = ({ run, color, curve }) => ({ id: run.uid, name: run.name, color, curve });

@@ -10,7 +10,7 @@ import { inSections, shownPanels } from './layout.js';
 import { onChanged, onPulse } from './live.js';
 import { loadMetrics, metrics, onMetrics } from './metrics.js';
 import { PanelView } from './panel.js';
-import { status } from './runs.js';
+import { runOf, status } from './runs.js';
 import { change, view } from './state.js';
 import { panelTools } from './tools.js';
 
@@ -73,13 +73,13 @@ export class Panels {
   arrange() {
     const panels = shownPanels();
     const sections = inSections(panels);
-    const plan = JSON.stringify([panels.map((panel) => panel.id), view.folded, [...this.parts], view.size, this.emptiness(panels)?.[0]]);
+    const plan = JSON.stringify([panels.map((panel) => panel.id), view.folded, [...this.parts], view.size, this.emptiness(panels)?.[0], metrics.problems]);
     if (plan === this.drawn) return;
     this.drawn = plan;
     const there = new Set(panels.map((panel) => panel.id));
     for (const [id, one] of this.views) if (!there.has(id)) this.drop(id, one);
     const empty = this.emptiness(panels);
-    fill(this.sections, empty ? emptyState(...empty) : sections.map(([name, inside]) => this.section(name, inside)));
+    fill(this.sections, complaints(), empty ? emptyState(...empty) : sections.map(([name, inside]) => this.section(name, inside)));
   }
 
   drop(id, one) {
@@ -128,4 +128,10 @@ export class Panels {
     this.sight.observe(made.element);
     return made;
   }
+}
+
+/** What is wrong with single runs; the others are shown. */
+function complaints() {
+  return Object.entries(metrics.problems).map(([uid, problem]) => h('p', { class: 'complaint error', role: 'alert' },
+    h('strong', { text: runOf(uid)?.name ?? uid }), ` ${problem}`));
 }

@@ -89,7 +89,7 @@ export class Plot {
   listen() {
     const { over } = this;
     over.addEventListener('pointermove', (event) => this.move(event));
-    over.addEventListener('pointerleave', () => { if (!this.drag) moveCursor(null, null, null); });
+    over.addEventListener('pointerleave', (event) => { if (!this.drag && event.pointerType !== 'touch') moveCursor(null, null, null); });
     over.addEventListener('pointerdown', (event) => this.press(event));
     over.addEventListener('pointerup', (event) => this.release(event));
     over.addEventListener('pointercancel', () => { this.drag = null; });
@@ -129,6 +129,7 @@ export class Plot {
 
   press(event) {
     if (event.button !== 0 || !this.layout) return;
+    if (event.pointerType === 'touch') return this.move(event); // a finger reads; there is no room to aim at both ends
     this.over.setPointerCapture(event.pointerId);
     const place = this.placeOf(event);
     this.drag = { from: place, to: place, span: null };

@@ -82,7 +82,12 @@ export function timeTicks([low, high], count, zone = 0) {
 export function axisKind(axis) {
   if (axis === '_timestamp') return { ticks: (domain, count) => timeTicks(domain, count, zoneOf(domain[0])), short: shortDate, long: longDate };
   if (axis === '_runtime') return { ticks: timeTicks, short: formatDuration, long: formatDuration };
-  return { ticks: linearTicks, short: shortNumber, long: formatNumber };
+  return { ticks: axis === '_step' ? wholeTicks : linearTicks, short: shortNumber, long: formatNumber };
+}
+
+/** There is no half step. */
+function wholeTicks(domain, count) {
+  return linearTicks(domain, count).filter(Number.isInteger);
 }
 
 export const AXIS_NAMES = { _step: 'Step', _timestamp: 'Time', _runtime: 'Relative time' };

@@ -183,6 +183,10 @@ export class RunTable {
     this.showRows();
   }
 
+  currentRow() {
+    return this.body.querySelector('.current');
+  }
+
   /** The current row's run, if it is one. */
   current() {
     return this.items[this.at]?.run;
