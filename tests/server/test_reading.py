@@ -390,12 +390,13 @@ class Breaking:
             threading.Thread(target=self._forward, args=(connection, server), daemon=True).start()
             sent = 0
             while chunk := server.recv(65536):
-                sent += len(chunk)
-                if sent > self.after and self.left:
+                if sent + len(chunk) > self.after and self.left:
                     self.left -= 1
+                    connection.sendall(chunk[: self.after - sent])
                     connection.shutdown(socket.SHUT_RDWR)
                     return
                 connection.sendall(chunk)
+                sent += len(chunk)
 
     @staticmethod
     def _forward(source, target):
@@ -420,6 +421,14 @@ def test_answer_that_breaks_off_is_asked_for_from_there(some, server, runs):
     with client.session:
         assert 'method="GET",status="206"}' in client("GET", "/metrics").text
     assert contents(runs / "a") == contents(some / "a")
+
+
+@pytest.mark.parametrize("after", [0, 5, 20, 40, 140])
+def test_answer_that_breaks_off_in_its_head_is_asked_for_again(some, server, after):
+    way = Breaking(server.url, after, 2)
+    with way.listener:
+        assert HttpRemote(way.url, sleep=lambda _: None).store_id == server.service.store.id
+    assert way.left == 0
 
 
 def test_bytes_that_arrive_wrong_are_never_seen(some, runs, monkeypatch):

@@ -248,6 +248,9 @@ class HttpRemote:
                 continue
             if response.is_redirect:
                 raise CommError(f"{self.url} is elsewhere: use {response.headers['Location']}")
+            if response.ok and not stream and not _is_whole(response):
+                reason = "breaks off its answer"
+                continue
             if response.ok or response.status_code in bear:
                 return response
             reason = f"answers {response.status_code}: {_problem(response)}"
@@ -378,6 +381,11 @@ def _download(answer: requests.Response, file: BinaryIO, limit: int) -> None:
         file.write(chunk)
         if file.tell() > limit:
             raise FormatError("H046", f"an answer of more than {limit:,} bytes")
+
+
+def _is_whole(response: requests.Response) -> bool:
+    """Whether the head of an answer came to its end: a server that dies may leave half of one."""
+    return bool(response.content) or "Content-Length" in response.headers
 
 
 def _json(response: requests.Response) -> Any:
