@@ -83,17 +83,19 @@ def _multiples(low: float, high: float, step: float) -> list[float]:
 def log_ticks(low: float, high: float, count: int) -> list[float]:
     """Powers of ten, with 2 and 5 times them where there is room; round values where there are few."""
     first, last = math.floor(math.log10(low)), min(math.ceil(math.log10(high)), 308)
-    every = max(1, math.ceil((last - first) / max(count, 1)))
-    factors = (1, 2, 5) if last - first <= count / 3 else (1,)
-    found = [factor * 10.0**power for power in range(first, last + 1, every) for factor in factors]
-    inside = [tick for tick in found if low * 0.999 <= tick and tick / 1.001 <= high]
-    return inside if len(inside) > 1 else [tick for tick in linear_ticks(low, high, count) if tick > 0]
+    decades = range(first, last + 1)
+    for factors in ((1,), (1, 2, 5)):
+        ticks = [factor * 10.0**power for power in decades for factor in factors]
+        inside = [tick for tick in ticks if low * 0.999 <= tick and tick / 1.001 <= high]
+        if len(inside) > 1 and (len(inside) >= count / 3 or len(factors) > 1):
+            return inside[:: math.ceil(len(inside) / max(count, 2))]
+    return [tick for tick in linear_ticks(low, high, count) if tick > 0]
 
 
 def _time_ticks(low: float, high: float, count: int) -> list[float]:
     """Whole seconds, minutes, hours, days."""
     rough = (high - low) / max(count, 1)
-    if not rough >= 1:
+    if rough < 1:
         return linear_ticks(low, high, count)
     place = bisect_left(SPANS, rough)
     return _multiples(low, high, SPANS[place] if place < len(SPANS) else _round_up(rough / DAY) * DAY)
@@ -103,6 +105,7 @@ def _clock_ticks(low: float, high: float, count: int) -> list[float]:
     """The same as the clock of this place shows them."""
     zone = datetime.fromtimestamp(low).astimezone().utcoffset()
     ahead = zone.total_seconds() if zone else 0.0
+    count = max(min(count, int(high - low)), 1)  # a clock shows no less than seconds
     return [tick - ahead for tick in _time_ticks(low + ahead, high + ahead, count)]
 
 

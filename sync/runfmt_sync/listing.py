@@ -20,8 +20,10 @@ from runfmt_sync.inventory import committed_size
 from runfmt_sync.selection import select_runs
 from runfmt_sync.words import printable
 
-__all__ = ["describe", "lines", "list_runs", "one_run", "print_raw", "print_table", "strict"]
+__all__ = ["describe", "lines", "list_runs", "metric_lines", "one_run", "print_raw", "print_table", "strict"]
 
+BARS = 24
+"""Places of a curve in one line."""
 COLORS = {"running": "cyan", "finished": "green", "preempted": "yellow"}
 
 
@@ -131,6 +133,31 @@ def lines(about: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {', '.join(map(str, value))}"
         elif value not in (None, "", [], {}):
             yield f"{key}: {value}"
+
+
+def metric_lines(run: StoredRun, writer: str) -> Iterator[str]:
+    """The numbers of a run: first, last, least and greatest of each metric, and what it looks like."""
+    from runfmt.scales import number
+    from runfmt_sync.measured import opened
+    from runfmt_sync.terminal import sparkline
+
+    index = opened(run)
+    keys = [key for key in index.numbers(writer=writer) if not key.startswith("_")]
+    if not keys:
+        return
+    rows = [["", "first", "last", "min", "max", ""]]
+    for key in keys:
+        values = index.column(key, writer=writer).value
+        finite = values[abs(values) < float("inf")]
+        odd = f"  {len(values) - len(finite):,} not finite" if len(finite) < len(values) else ""
+        ends = [values[0], values[-1], *([finite.min(), finite.max()] if len(finite) else [])]
+        said = [number(float(value)) for value in ends]
+        rows.append([key, *said, *[""] * (4 - len(said)), sparkline(values, BARS) + odd])
+    yield "metrics:"
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for key, *numbers, bars in rows:
+        cells = "  ".join(f"{text:>{width}}" for text, width in zip(numbers, widths[1:-1], strict=True))
+        yield f"  {key:<{widths[0]}}  {cells}  {bars}".rstrip()
 
 
 def print_raw(run: StoredRun, writer: str) -> None:

@@ -34,7 +34,7 @@ def test_ticks_are_round_and_labels_tell_them_apart(low, high, said):
     [
         (0.001, 1, [0.001, 0.01, 0.1, 1]),
         (1, 9, [1, 2, 5]),
-        (1e-300, 1e300, [1e-300, 1e-180, 1e-60, 1e60, 1e180, 1e300]),
+        (1e-300, 1e300, [1e-300, 1e-179, 1e-58, 1e63, 1e184]),
     ],
 )
 def test_ticks_of_a_logarithmic_scale_are_powers_where_there_are_some(low, high, ticks):

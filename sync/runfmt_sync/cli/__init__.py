@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError, explain
-from runfmt_sync.cli import carrying, indexing, moving, reading, serving, viewing
+from runfmt_sync.cli import carrying, indexing, moving, plotting, reading, serving, viewing
 
 __all__ = ["main"]
 
@@ -33,6 +33,7 @@ COMMANDS = (
     carrying.key,
     reading.ls,
     reading.show,
+    plotting.plot,
     reading.export,
     reading.validate,
     viewing.view,

@@ -40,7 +40,7 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
     """Say what is in a run. RUN is its folder, or its URL: https://host/project/id."""
-    from runfmt_sync.listing import describe, lines, one_run, print_raw, strict
+    from runfmt_sync.listing import describe, lines, metric_lines, one_run, print_raw, strict
 
     found = one_run(run)
     if raw:
@@ -48,7 +48,7 @@ def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
     elif as_json:
         print_json(strict(describe(found, writer)))
     else:
-        print_lines(lines(describe(found, writer)))
+        print_lines([*lines(describe(found, writer)), *metric_lines(found, writer)])
 
 
 @click.command()
