@@ -81,7 +81,7 @@ async function once(path, { method, body, signal }) {
 
 /** One question at a time, however many requests wait for it. */
 function signIn() {
-  signingIn ??= askForToken().finally(() => { signingIn = null; });
+  signingIn ??= askForToken(sessionStorage.getItem(KEPT) !== null).finally(() => { signingIn = null; });
   return signingIn;
 }
 

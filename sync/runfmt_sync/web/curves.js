@@ -15,8 +15,8 @@ import { ask } from './api.js';
  * @property {number} points more of them are reduced
  */
 
-/** The server takes so many in one request. */
-const MOST = 2000;
+/** The server takes so many in one request, and so many points of all of them (H073). */
+const [MOST, MOST_POINTS] = [2000, 1_000_000];
 const KEPT = 20000;
 
 /** @type {Map<string, Map<string, Promise<import('./series.js').Curve>>>} by run, then by what was asked */
@@ -67,7 +67,8 @@ function send() {
   }
   queue = [];
   for (const group of groups.values()) {
-    for (let at = 0; at < group.length; at += MOST) sendGroup(group.slice(at, at + MOST));
+    const part = Math.min(MOST, Math.floor(MOST_POINTS / group[0].wanted.points));
+    for (let at = 0; at < group.length; at += part) sendGroup(group.slice(at, at + part));
   }
 }
 

@@ -34,8 +34,9 @@ export function shownPanels() {
   return numberPanels().filter((panel) => words.every((word) => panel.id.toLowerCase().includes(word)) && !isHidden(panel));
 }
 
-/** Panels by section: those without one first, the machine's last. */
+/** Panels by section: those without one first, the machine's last; what was searched for is one section. */
 export function inSections(panels) {
+  if (view.panels.trim()) return [['Found', panels]];
   const found = new Map();
   for (const panel of panels) {
     const name = sectionOf(panel);
