@@ -1,5 +1,6 @@
 """The index says what the exact reader says, of any stream, however it grows."""
 
+import itertools
 import math
 import tempfile
 from pathlib import Path
@@ -71,7 +72,7 @@ def rows(users):
     return st.builds(
         lambda step, time, control, user: encode({"_step": step, **time, **control, **user}, normal=True),
         st.integers(0, 9),
-        st.just({}) | st.floats(1, 9).map(lambda time: {"_timestamp": time}),
+        st.one_of(*[st.floats(1, 9).map(lambda time: {"_timestamp": time})] * 4, st.just({})),
         st.one_of(*[st.just({})] * 6, controls),
         users,
     )
@@ -83,7 +84,15 @@ def rising(lines):
 
 
 junk = st.sampled_from(
-    [b"\0\0\0\n", b"[]\n", b'{"a":1}\n', b'{"_step":1,"a":NaN}\n', b'{"_step":1,"\\u005ftype":2}\n', b"\n"]
+    [
+        b"\0\0\0\n",
+        b"[]\n",
+        b'{"_step":9007199254740992,"_timestamp":1,"a":1}\n',
+        b'{"a":1}\n',
+        b'{"_step":1,"a":NaN}\n',
+        b'{"_step":1,"\\u005ftype":2}\n',
+        b"\n",
+    ]
 )
 steps = st.sampled_from(["any", "rising"])
 texts = st.builds(
@@ -122,3 +131,28 @@ def test_index_of_any_stream_that_grows_is_exact(text, places, block, keeps):
         again = RunIndex(run, cache)
         again.refresh()
         assert_exact(again, text)
+
+
+KINDS = [1, math.nan, None, "x", [], {}, {"x": 1}, {"x": None}, {"x": {"y": 1}}, {"_type": "histogram"}]
+
+
+@pytest.mark.parametrize("first", KINDS, ids=str)
+def test_values_of_all_kinds_meet_at_a_step_in_blocks_of_their_own(run, index, monkeypatch, first):
+    monkeypatch.setattr(streams, "BLOCK", 1)
+    for others in itertools.product(KINDS, repeat=2):
+        rows = [{"_step": 3, "_timestamp": time, "a": value} for time, value in enumerate((first, *others))]
+        data = b"".join(encode(row, normal=True) for row in rows)
+        (run / "metrics.jsonl").write_bytes(data)
+        index.refresh()
+        assert_exact(index, data)
+
+
+def test_step_goes_on_after_others_that_are_below(run, index):
+    rows = [
+        {"_step": step, "_timestamp": 1.5, key: step}
+        for step, key in [(5, "a"), (3, "a"), (5, "b"), (4, "a")]
+    ]
+    data = b"".join(map(encode, rows))
+    (run / "metrics.jsonl").write_bytes(data)
+    index.refresh()
+    assert_exact(index, data)

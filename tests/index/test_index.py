@@ -222,6 +222,51 @@ def test_keys_that_are_in_few_rows_take_no_room_in_others(run, index, cache):
     assert 0 < index.size < len(data) / 4
 
 
+@pytest.fixture
+def views(monkeypatch):
+    """The views of the stream, as they come."""
+    seen = []
+
+    class Seen(streams.View):
+        def __init__(self, blocks):
+            super().__init__(blocks)
+            seen.append(self)
+
+    monkeypatch.setattr(streams, "View", Seen)
+    return seen
+
+
+def test_step_of_several_rows_stays_in_one_block(run, index, views, small_blocks):
+    data = b"".join(text(step, x=number) for step in range(40) for number in range(3))
+    append(run, data)
+    index.refresh()
+    assert_exact(index, data)
+    assert len(views[-1].blocks) > 5
+    assert not views[-1].overlaps
+
+
+def test_stream_that_grows_by_rows_is_not_in_as_many_pieces(run, index, views):
+    for step in range(100):
+        append(run, text(step))
+        index.refresh()
+        assert len(index.column("loss").step) == step + 1
+    assert len(views) == 100
+    assert max(len(view.blocks) for view in views) <= 16
+
+
+def test_number_that_meets_a_text_costs_the_reading_of_the_tail(run, index, reads, small_blocks):
+    data = text(*range(100)) + text(200, x=1)
+    append(run, data)
+    index.refresh()
+    assert_exact(index, data)
+    reads.clear()
+    new = text(200, x="text")
+    append(run, new)
+    index.refresh()
+    assert_exact(index, data + new)
+    assert sum(reads) < 2000
+
+
 def test_line_longer_than_a_block(run, index, small_blocks):
     data = text(1) + text(2, note="x" * 5000) + text(3) + text(4, note="x" * 5000) + text(*range(5, 30))
     for cut in (3000, 6000, 9000, len(data)):
@@ -247,6 +292,7 @@ def test_samples_are_columns_over_time(run, index):
         for i in range(3)
     ]
     append(run, b"".join(json.dumps(line).encode() + b"\n" for line in lines) + b"junk\n", "system.jsonl")
+    append(run, b'{"_timestamp":13,"cpu":{"_type":"x"},"_step":7}\n', "system.jsonl")
     index.refresh()
     assert index.numbers("system") == ["cpu.percent", "gpu.0.memory", "gpu.1.memory"]
     column = index.column("gpu.1.memory", "system")

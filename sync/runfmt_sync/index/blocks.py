@@ -26,7 +26,7 @@ from runfmt_sync.index.parts import Object, Part
 
 __all__ = ["Block", "Damaged", "encode_block", "from_bytes", "from_file"]
 
-MAGIC = b"runfmt index 1\n\n"
+MAGIC = b"runfmt index 2\n\n"
 FRAME = len(MAGIC) + 8
 
 Read = Callable[[int, int], bytes]
@@ -46,6 +46,7 @@ def encode_block(part: Part) -> bytes:
         "objects": [list(each) for each in part.objects],
         "definitions": part.definitions,
         "rewinds": part.rewinds,
+        "problems": part.problems,
     }
     sparse: Any = np.repeat(part.counts < len(part.steps), part.counts)
     values, rows = part.values.astype("<f8").tobytes(), part.rows[sparse].astype("<u4").tobytes()
@@ -97,6 +98,7 @@ class Block:
         self.objects = [Object(*each) for each in said["objects"]]
         self.definitions: list[Any] = said["definitions"]
         self.rewinds: list[tuple[int, float | None]] = [(step, time) for step, time in said["rewinds"]]
+        self.problems: list[tuple[int, str, str]] = [(at, rule, text) for at, rule, text in said["problems"]]
         self._begin = FRAME + length
 
     @cached_property

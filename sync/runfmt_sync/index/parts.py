@@ -14,8 +14,8 @@ import numpy as np
 import orjson
 
 from runfmt.errors import FormatError
-from runfmt.history import Reader, is_time
-from runfmt.layout import MAX_DEPTH, MAX_STEP, is_safe
+from runfmt.history import MAX_PROBLEMS, Reader, is_time
+from runfmt.layout import MAX_DEPTH, MAX_ROW, MAX_STEP, is_safe
 from runfmt.rows import decode, escape, leaves
 
 __all__ = ["Lines", "Object", "Part", "metrics_part", "system_part"]
@@ -58,6 +58,8 @@ class Part:
     """The values of the ``_define`` rows."""
     rewinds: list[tuple[int, float | None]] = field(default_factory=list)
     """Step and time of each rewind; in the rows here they are done."""
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
+    """Offset, rule and text of what is wrong in the lines."""
 
 
 def metrics_part(lines: Lines) -> Part:
@@ -66,13 +68,16 @@ def metrics_part(lines: Lines) -> Part:
     for offset, line in lines:
         reader.take(offset, line)
     part = _part(reader.finish().rows, reader.objects)
-    part.definitions, part.rewinds = reader.definitions, reader.rewinds
+    part.definitions, part.rewinds, part.problems = reader.definitions, reader.rewinds, reader.problems
     return part
 
 
 def system_part(lines: Lines) -> Part:
     """The samples of a system stream (R100); the offset of a line is its step, a list is like an object."""
-    return _part([*_samples(lines)], {})
+    problems: list[tuple[int, str, str]] = []
+    part = _part([*_samples(lines, problems)], {})
+    part.problems = problems
+    return part
 
 
 class _Reader(Reader):
@@ -84,9 +89,11 @@ class _Reader(Reader):
         self.objects: dict[int, tuple[Any, int, int]] = {}
         self.definitions: list[Any] = []
         self.rewinds: list[tuple[int, float | None]] = []
+        self.problems: list[tuple[int, str, str]] = []
 
     def report(self, offset: int, rule: str, text: str) -> None:
-        """Leave problems to those who look for them."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append((offset, rule, text))
 
     def take(self, offset: int, line: bytes | None) -> None:
         """Take a line; of one that is a row behind the others and nothing else there is little to ask."""
@@ -132,13 +139,15 @@ def _plain_row(line: bytes) -> dict[str, Any] | None:
     return row if type(step) is int and step <= MAX_STEP else None
 
 
-def _samples(lines: Lines) -> Iterator[dict[str, Any]]:
+def _samples(lines: Lines, problems: list[tuple[int, str, str]]) -> Iterator[dict[str, Any]]:
     for offset, line in lines:
-        if not line:
-            continue
         try:
+            if line is None:
+                raise FormatError("R027", f"a line of more than {MAX_ROW:,} bytes was left out")
             row = decode(line)[0]
-        except FormatError:
+        except FormatError as error:
+            if len(problems) < MAX_PROBLEMS:
+                problems.append((offset, error.rule, error.message))
             continue
         time = row.pop("_timestamp", None)
         said = {key: _as_object(value) for key, value in row.items() if key != "_step"}

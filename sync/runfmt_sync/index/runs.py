@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from runfmt.layout import MAIN, writer_of
+from runfmt.history import Problem
+from runfmt.layout import MAIN, stream_name, writer_of
 from runfmt.reading import StoredRun
 from runfmt.summary import Definitions
 from runfmt_sync.index.parts import Object, metrics_part, system_part
@@ -39,20 +41,17 @@ class RunIndex:
 
     def refresh(self) -> bool:
         """Look at the streams and read what is new; whether anything is. Raises ``OSError``."""
-        names = StoredRun(self._folder).stream_names
-        found = {
-            (kind, writer): name
-            for kind in KINDS
-            for name in names
-            if (writer := writer_of(name, kind)) is not None
-        }
+        with os.scandir(self._folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        streams = ((kind, writer_of(name, kind), name) for kind in KINDS for name in names)
+        found = {(kind, writer): name for kind, writer, name in streams if writer is not None}
         with self._lock:
             has_changed = self._streams.keys() != found.keys()
             self._streams = {
                 key: self._streams.get(key) or self._stream(key[0], name) for key, name in found.items()
             }
-            streams = list(self._streams.values())
-        for stream in streams:
+            known = list(self._streams.values())
+        for stream in known:
             with suppress(FileNotFoundError):  # it went just now: the next look says so
                 has_changed = stream.refresh() or has_changed
         return has_changed
@@ -89,6 +88,14 @@ class RunIndex:
     def rewinds(self, writer: str = MAIN) -> list[tuple[int, float | None]]:
         """Step and time of each rewind."""
         return self._ask("metrics", writer, lambda view: view.rewinds)
+
+    def problems(self) -> list[Problem]:
+        """What is wrong in the lines of all streams; of each the first 1,000, without an unfinished end."""
+        return [
+            Problem(stream_name(kind, writer), *each)
+            for kind, writer in [*self._streams]
+            for each in self._ask(kind, writer, lambda view: view.problems)
+        ]
 
     def _ask(self, kind: str, writer: str, question: Callable[[View], T]) -> T:
         stream = self._streams.get((kind, writer))

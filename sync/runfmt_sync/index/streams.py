@@ -25,7 +25,7 @@ import numpy as np
 
 from runfmt.documents import replace
 from runfmt.errors import FormatError, warn
-from runfmt.history import read_lines
+from runfmt.history import MAX_PROBLEMS, read_lines
 from runfmt.rows import decode, escape, split_path
 from runfmt.summary import Definitions
 from runfmt_sync.index.blocks import Block, Damaged, encode_block, from_bytes, from_file
@@ -43,6 +43,8 @@ TAIL = "tail-"
 """How the name of a tail's file begins."""
 KEPT = 2**16
 """Bytes of a stream from which a tail is kept in a file; less is as quickly read."""
+
+BUFFER = 2**18
 
 T = TypeVar("T")
 
@@ -82,19 +84,24 @@ class Stream:
 
     def refresh(self) -> bool:
         """Read what is new into blocks; whether anything is. Raises ``OSError``."""
-        with self._lock, open(self._path, "rb", buffering=2**18) as file:
-            status = os.fstat(file.fileno())
-            signature = (status.st_size, status.st_mtime_ns, status.st_ino)
-            if signature == self._signature:
+        with self._lock:
+            if _signature(os.stat(self._path)) == self._signature:
                 return False
-            if _seam(file, self._end) != self._seam:
-                self._forget()
-            while piece := self._known(file, status.st_size) or self._made(file, status.st_size):
-                self._blocks.append(piece)
-                self._tail = []
-            self._signature, self._size, self._view = signature, status.st_size, None
-            self._seam = _seam(file, self._end)
+            with open(self._path, "rb", buffering=BUFFER) as file:
+                self._follow(file)
             return True
+
+    def _follow(self, file: BinaryIO) -> None:
+        """Put what is new into blocks."""
+        signature = _signature(os.fstat(file.fileno()))
+        if _seam(file, self._end) != self._seam:
+            self._forget()
+        size = signature[0]
+        while piece := self._known(file, size) or self._made(file, size):
+            self._blocks.append(piece)
+            self._tail = []
+        self._signature, self._size, self._view = signature, size, None
+        self._seam = _seam(file, self._end)
 
     @property
     def _end(self) -> int:
@@ -125,7 +132,10 @@ class Stream:
             return None
         data = encode_block(self._read(_Lines(file, start, end)))
         path = self._keep(_name(file, start, end), data)
-        return _Piece(start, end, from_file(path) if path else from_bytes(data))
+        try:
+            return _Piece(start, end, from_file(path) if path else from_bytes(data))
+        except Damaged:  # another process has just removed it
+            return _Piece(start, end, from_bytes(data))
 
     def _keep(self, name: str, data: bytes) -> Path | None:
         """Write a file of the index; None if there is to be none, or none can be."""
@@ -162,7 +172,7 @@ class Stream:
 
     def _look(self) -> View:
         """All pieces; or the whole stream as one, where pieces cannot be laid over each other."""
-        with open(self._path, "rb", buffering=2**18) as file:
+        with open(self._path, "rb", buffering=BUFFER) as file:
             if not self._tail:
                 self._tail = self._kept_tail(file)
             elif len(self._tail) >= PIECES:
@@ -196,6 +206,11 @@ class Stream:
                 with suppress(OSError):
                     return [_Piece(start, end, from_bytes(path.read_bytes()))]
         return []
+
+
+def _signature(status: os.stat_result) -> tuple[int, int, int]:
+    """What moves when a file changes."""
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 class _Lines:
@@ -375,6 +390,11 @@ class View:
     def rewinds(self) -> list[tuple[int, float | None]]:
         """Step and time of each rewind, in the order of the stream."""
         return [each for block in self.blocks for each in block.rewinds]
+
+    @property
+    def problems(self) -> list[tuple[int, str, str]]:
+        """Offset, rule and text of what is wrong in the lines, of the first 1,000."""
+        return [each for block in self.blocks for each in block.problems][:MAX_PROBLEMS]
 
 
 def _points_of_nothing() -> Points:
