@@ -64,14 +64,14 @@ def _writers(run: StoredRun, kind: str) -> Iterator[str]:
 
 
 def _problems_of_streams(run: StoredRun, index: RunIndex) -> Iterator[Problem]:
-    """Of metrics and samples what the index found; of what was printed only whether its end is torn."""
+    """What the index found; of other streams the lines, but of what was printed only the end."""
+    yield from index.problems()
     for name in run.stream_names:
-        if writer_of(name, "metrics"):
-            continue
-        if not name.endswith(".log"):
+        is_indexed = writer_of(name, "metrics") or writer_of(name, "system")
+        if not is_indexed and not name.endswith(".log"):
             yield from run.problems_of_stream(name)
             continue
-        with suppress(OSError), open(run.path / name, "rb") as stream:
+        with suppress(FileNotFoundError), open(run.path / name, "rb") as stream:  # it went just now
             committed = committed_size(stream)
             if committed < os.fstat(stream.fileno()).st_size:
                 yield Problem(name, committed, "R020", "an unfinished last line was left out")
