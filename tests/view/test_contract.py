@@ -182,7 +182,7 @@ def test_curve_of_few_points_has_them_all(client, uid):  # H073
     assert curve["y"] == [1 / (x + 1) for x in curve["x"]]
 
 
-def test_curve_of_many_points_is_told_in_buckets(client, run, uid):  # H073
+def test_curve_of_many_points_is_told_in_buckets(client, run, uid):  # H074
     append(run / "metrics.jsonl", rows(21, 979))
     (curve,), ends = curves(client, {"uid": uid, "key": "loss"}, points=10)
     assert (curve["count"], ends) == (1000, (0.0, 999.0))
@@ -196,7 +196,7 @@ def test_curve_of_many_points_is_told_in_buckets(client, run, uid):  # H073
     assert curve["bucket"] == [*range(10)]
 
 
-def test_curves_of_a_question_share_their_buckets_and_keep_their_order(client, runs, run, uid):  # H073
+def test_curves_of_a_question_share_their_buckets_and_keep_their_order(client, runs, run, uid):  # H074
     other = make_run(runs, "other", count=0)
     append(other / "metrics.jsonl", rows(500, 500))
     found, ends = curves(
@@ -208,7 +208,7 @@ def test_curves_of_a_question_share_their_buckets_and_keep_their_order(client, r
     assert found[1]["bucket"] == [0]
 
 
-def test_range_of_curves_may_be_given(client, run, uid):  # H073
+def test_range_of_curves_may_be_given(client, run, uid):  # H074
     (curve,), ends = curves(client, {"uid": uid, "key": "loss"}, **{"from": 3, "to": 5.5})
     assert (curve["x"], ends) == ([3.0, 4.0, 5.0], (3.0, 5.5))
     (curve,), ends = curves(client, {"uid": uid, "key": "loss"}, **{"from": 18})
@@ -227,7 +227,7 @@ def test_curves_over_time_running_time_and_another_metric(client, run, uid):  # 
     assert curve["y"] == [1 / (step + 1) for step in range(0, 20, 4)]
 
 
-def test_values_that_are_not_finite_are_marks(client, run, uid):  # H073
+def test_values_that_are_not_finite_are_marks(client, run, uid):  # H075
     append(run / "metrics.jsonl", NAN)
     (curve,), _ = curves(client, {"uid": uid, "key": "loss"})
     assert curve["marks"] == [[7.0, "NaN"]]
@@ -235,7 +235,7 @@ def test_values_that_are_not_finite_are_marks(client, run, uid):  # H073
     assert curve["count"] == len(curve["x"]) + 1
 
 
-def test_rewinds_are_told_where_the_axis_has_them(client, run, uid):  # H073
+def test_rewinds_are_told_where_the_axis_has_them(client, run, uid):  # H075
     append(run / "metrics.jsonl", line(5, at=100, _rewind=5) + rows(6, 2))
     wanted = {"uid": uid, "key": "loss"}
     for x, place in (("_step", 5.0), ("_timestamp", 1732417654.0), ("_runtime", 100.0)):
@@ -252,7 +252,7 @@ def test_other_writers_have_their_own_curves(client, run, uid):  # H073
     assert [(curve["writer"], curve["y"]) for curve in found] == [("rank1", [9.0]), ("none", [])]
 
 
-def test_what_is_not_there_has_no_points(client, uid):  # H073
+def test_what_is_not_there_has_no_points(client, uid):  # H075
     found, _ = curves(client, {"uid": uid, "key": "none"}, {"uid": "gone", "key": "loss"})
     assert [(curve["count"], curve["x"], "problem" in curve) for curve in found] == [
         (0, [], False),
@@ -263,7 +263,7 @@ def test_what_is_not_there_has_no_points(client, uid):  # H073
 # Values
 
 
-def test_value_is_the_last_at_or_below_a_step(client, run, uid):  # H074
+def test_value_is_the_last_at_or_below_a_step(client, run, uid):  # H076
     for step, seed in ((30, 1), (40, 2)):
         append(run / "metrics.jsonl", picture(run, step, seed))
 
@@ -281,7 +281,7 @@ def test_value_is_the_last_at_or_below_a_step(client, run, uid):  # H074
     assert ask(writer="rank1")[uid] == {"steps": [], "step": None}
 
 
-def test_value_that_is_not_finite_is_marked(client, run, uid):  # H074, R035
+def test_value_that_is_not_finite_is_marked(client, run, uid):  # H076, R035
     append(
         run / "metrics.jsonl",
         b'{"_step":50,"_timestamp":1,"h":{"_type":"histogram","bins":[0,null],"values":[1]},'
@@ -310,7 +310,7 @@ def pulse(client, *uids):
         lambda run: (run / "summary.json").unlink(),
     ],
 )
-def test_pulse_changes_when_anything_of_a_run_does(client, run, uid, change):  # H075
+def test_pulse_changes_when_anything_of_a_run_does(client, run, uid, change):  # H077
     before = pulse(client, uid)
     assert pulse(client, uid) == before
     change(run)
@@ -328,7 +328,7 @@ def test_row_that_is_written_is_in_the_next_answer(client, run, uid):
     assert curve["x"] == [29.0]
 
 
-def test_pulse_says_the_state(client, runs):  # H075
+def test_pulse_says_the_state(client, runs):  # H077
     live = make_run(runs, "live", state="running")
     append(live / "system.jsonl", json.dumps({"_timestamp": time.time()}).encode() + b"\n")
     crashed = make_run(runs, "crashed", state="running")

@@ -1,4 +1,4 @@
-"""Whether runs have changed, for who asks every second: only stat, unless something moved (H075)."""
+"""Whether runs have changed, for who asks every second: only stat, unless something moved (H077)."""
 
 from __future__ import annotations
 

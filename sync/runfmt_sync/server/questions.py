@@ -62,7 +62,7 @@ class CurvesAsked:
 
 @dataclass(frozen=True)
 class ObjectsAsked:
-    """The value of a key at a step, or the last one (H074)."""
+    """The value of a key at a step, or the last one (H076)."""
 
     uids: tuple[str, ...]
     key: str
@@ -70,7 +70,7 @@ class ObjectsAsked:
     writer: str
 
 
-def uids_asked(said: Any, rule: str = "H075") -> tuple[str, ...]:
+def uids_asked(said: Any, rule: str = "H077") -> tuple[str, ...]:
     """The runs that are meant. Raises ``FormatError``."""
     uids = _object(said, rule).get("uids")
     if not isinstance(uids, list) or not all(isinstance(uid, str) for uid in uids):
@@ -102,11 +102,11 @@ def curves_asked(said: Any) -> CurvesAsked:
 
 def objects_asked(said: Any) -> ObjectsAsked:
     """A question for values. Raises ``FormatError``."""
-    uids = uids_asked(said, "H074")
+    uids = uids_asked(said, "H076")
     step = said.get("step")
     if step is not None and (type(step) is not int or step < 0):
-        raise FormatError("H074", "step is an integer of at least 0, or null")
-    return ObjectsAsked(uids, _text(said, "key", "H074"), step, _text(said, "writer", "H074", "main"))
+        raise FormatError("H076", "step is an integer of at least 0, or null")
+    return ObjectsAsked(uids, _text(said, "key", "H076"), step, _text(said, "writer", "H076", "main"))
 
 
 def _curve(said: Any) -> Curve:

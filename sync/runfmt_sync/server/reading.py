@@ -128,11 +128,11 @@ class Reading:
         return self._series.curves(runs, asked)
 
     def objects(self, runs: Runs, asked: ObjectsAsked) -> dict[str, Any]:
-        """The value of a key at a step, and the steps that have one (H074)."""
+        """The value of a key at a step, and the steps that have one (H076)."""
         return self._series.objects(runs, asked)
 
     def pulse(self, runs: Runs, uids: Iterable[str]) -> dict[str, Any]:
-        """Of each run that is there a mark that changes with it, and its state (H075)."""
+        """Of each run that is there a mark that changes with it, and its state (H077)."""
         folders = {uid: folder for uid in uids if (folder := runs.get(uid)) is not None}
         return self._pulses.of(folders)
 

@@ -1,4 +1,4 @@
-"""Keys, curves and values of runs, out of their indexes (H072-H074): no stream is read twice."""
+"""Keys, curves and values of runs, out of their indexes (H072-H076): no stream is read twice."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Series:
         return {"from": low, "to": high, "curves": curves}
 
     def objects(self, runs: Runs, asked: ObjectsAsked) -> dict[str, Any]:
-        """The value of a key at a step, and the steps that have one (H074)."""
+        """The value of a key at a step, and the steps that have one (H076)."""
         found, wrong = self._all(runs, asked.uids)
         said: dict[str, Any] = {uid: NO_STEPS | {"problem": why} for uid, why in wrong.items()}
         for uid, index in found.items():
