@@ -40,7 +40,7 @@ def load(folder, path):
 
 
 def unpack(body):
-    """The extents of a bundle of one group (H061) with their bytes, once all of it is compared (B001-B005)."""
+    """The extents of a bundle of one group (H061) with their bytes, once all is compared (B001-B005)."""
     with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:
         names, files = zip(*((one.name, one.isreg() and tar.extractfile(one)) for one in tar), strict=True)
         manifest, listing, data, end = (file.read() for file in files)
