@@ -74,9 +74,10 @@ async function look() {
   await refresh(changed);
 }
 
-/** Of a run that goes on and is seen for the first time, rows may have come since it was loaded. */
+/** Of a run that goes on and is seen for the first time, rows may have come since it was loaded; or it has ended. */
 function hasChanged(uid, run) {
-  return marks.has(uid) ? marks.get(uid) !== textOf(run) : run.state === 'running';
+  if (marks.has(uid)) return marks.get(uid) !== textOf(run);
+  return run.state === 'running' || run.state !== runOf(uid)?.state;
 }
 
 const textOf = (run) => `${run.mark} ${run.state}`;

@@ -4,7 +4,7 @@
 
 import { emptyState, fill, h } from './dom.js';
 import { load, onRuns, runsOf, status } from './runs.js';
-import { projectAddress } from './state.js';
+import { addressOf, projectAddress, readView } from './state.js';
 import { stateDot } from './table.js';
 import { formatAgo } from './values.js';
 
@@ -27,7 +27,7 @@ export class Page {
     if (status.problem) fill(this.list, emptyState('The runs could not be read', status.problem.message, h('button', { type: 'button', class: 'button primary', text: 'Try again', on: { click: () => load(null, true) } })));
     else if (status.scope !== null || (!projects.length && status.isLoading)) fill(this.list, h('p', { class: 'muted pad', text: 'Loading…' }));
     else if (!projects.length) fill(this.list, emptyState('No runs yet', 'Call runfmt.init() in the trainer: the run appears here by itself.'));
-    else fill(this.list, h('h1', { text: 'Projects' }), h('div', { class: 'cards' }, projects.map(card)), unreadable());
+    else fill(this.list, h('header', { class: 'row between' }, h('h1', { text: 'Projects' }), h('a', { class: 'button', href: allRuns(), text: 'All runs in one table' })), h('div', { class: 'cards' }, projects.map(card)), unreadable());
   }
 }
 
@@ -51,6 +51,8 @@ function card({ name, runs, newest, states }) {
     h('p', {}, h('strong', { text: String(runs) }), runs === 1 ? ' run' : ' runs', h('span', { class: 'muted', text: ` · ${formatAgo(newest)}` })),
     h('p', { class: 'row wrap' }, [...states].map(([state, count]) => h('span', { class: 'row muted' }, stateDot(state), `${count} ${state}`))));
 }
+
+const allRuns = () => addressOf({ ...readView(''), page: 'table' });
 
 function unreadable() {
   const runs = runsOf(null).filter((run) => run.refused);

@@ -41,10 +41,10 @@ function tell() {
   for (const listener of listeners) listener();
 }
 
-/** All runs of a project, or of all projects; the newest first. */
+/** All runs of a project, or of all projects; the newest first. Of those that cannot be read the project is not known. */
 export function runsOf(project) {
   const all = [...found.values()].sort((a, b) => (a.uid < b.uid ? 1 : -1));
-  return project === null ? all : all.filter((run) => run.project === project || (run.refused && run.project === null));
+  return project === null ? all : all.filter((run) => run.project === project);
 }
 
 /** @returns {Run|undefined} */
