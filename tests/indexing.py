@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from runfmt.history import read_history
+from runfmt.layout import stream_name
 from runfmt.rows import decode, leaves
 from runfmt_sync.index import RunIndex
 
@@ -53,10 +54,13 @@ def expected_objects(data: bytes) -> dict[Any, Any]:
 
 
 def assert_exact(index: RunIndex, data: bytes, **of: str) -> None:
-    """The index says of a stream what the exact reader says."""
+    """The index says of a metrics stream what the exact reader says."""
     assert said(index, **of) == expected(data)
     assert str(objects(index, data, **of)) == str(expected_objects(data))
-    rows = read_history(data).rows
+    history = read_history(data, stream_name("metrics", **of))
+    problems = [problem for problem in index.problems() if problem.path == stream_name("metrics", **of)]
+    assert problems == [problem for problem in history.problems if problem.rule != "R020"]
+    rows = history.rows
     assert index.column("_step", **of).step.tolist() == [row["_step"] for row in rows]
     assert points(index, "_timestamp", **of) == [
         (str(row["_step"]), str(float(row["_timestamp"])), str(float(row["_timestamp"])))

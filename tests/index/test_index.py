@@ -151,7 +151,7 @@ DAMAGES = {
     "head": lambda data: data[:60] + b"!" + data[61:],
     "last value": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "longer": lambda data: data + b"x",
-    "another version": lambda data: data.replace(b"index 1", b"index 0"),
+    "another version": lambda data: data.replace(b"index 2", b"index 1"),
 }
 
 

@@ -1,10 +1,10 @@
 """One block: a part of a stream in bytes, of which a column can be read alone.
 
-Behind a line that says the version come the length and the CRC-32 of the head. The head is a JSON
-line and these arrays, little-endian: steps (int64) and times (float64) of the rows, and of
-the columns how many values each has and the CRC-32 of its own bytes (uint32). Then the columns:
-the values of each (float64), and behind all values the rows to which they belong (uint32), but for
-columns that have a value in every row. The lengths of all follow from the counts.
+Behind a line that says the version come the length and the CRC-32 of the head. The head is two JSON
+lines, of which the first is the paths, and these arrays, little-endian: steps (int64) and times (float64)
+of the rows, and of the columns how many values each has and the CRC-32 of its own bytes (uint32). Then
+the columns: the values of each (float64), and behind all values the rows to which they belong (uint32),
+but for columns that have a value in every row. The lengths of all follow from the counts.
 
 A file may be anybody's: whatever does not fit raises ``Damaged``.
 """
@@ -12,9 +12,9 @@ A file may be anybody's: whatever does not fit raises ``Damaged``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import cached_property
-from itertools import accumulate
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -41,7 +41,6 @@ def encode_block(part: Part) -> bytes:
     """The bytes of a block; equal parts give equal bytes."""
     said = {
         "rows": len(part.steps),
-        "paths": part.paths,
         "others": part.others,
         "objects": [list(each) for each in part.objects],
         "definitions": part.definitions,
@@ -50,10 +49,14 @@ def encode_block(part: Part) -> bytes:
     }
     sparse: Any = np.repeat(part.counts < len(part.steps), part.counts)
     values, rows = part.values.astype("<f8").tobytes(), part.rows[sparse].astype("<u4").tobytes()
-    bounds = _bounds(part.counts, len(part.steps))
-    checks = [crc32(rows[low:high], crc32(values[first:last])) for first, last, low, high in bounds]
+    bounds = np.column_stack(_ends(part.counts, len(part.steps))).tolist()
+    checks = [
+        crc32(rows[low:high], crc32(values[first:last]))
+        for (first, low), (last, high) in pairwise([[0, 0], *bounds])
+    ]
     head = b"".join(
         (
+            orjson.dumps(part.paths, option=orjson.OPT_APPEND_NEWLINE),
             orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE),
             part.steps.astype("<i8").tobytes(),
             part.times.astype("<f8").tobytes(),
@@ -65,12 +68,16 @@ def encode_block(part: Part) -> bytes:
     return b"".join((MAGIC, frame, head, values, rows))
 
 
-def _bounds(counts: Any, rows: int) -> list[tuple[int, int, int, int]]:
-    """Where each column begins and ends among all values, and among all rows, in bytes."""
-    many = counts.tolist()
-    sparse = [count if count < rows else 0 for count in many]
-    values, places = [0, *accumulate(many)], [0, *accumulate(sparse)]
-    return [(8 * values[i], 8 * values[i + 1], 4 * places[i], 4 * places[i + 1]) for i in range(len(many))]
+def _ends(counts: Any, rows: int) -> tuple[Any, Any]:
+    """Where each column ends among all values, and among all rows, in bytes."""
+    sparse = np.where(counts < rows, counts, 0)
+    return 8 * np.cumsum(counts, dtype=np.int64), 4 * np.cumsum(sparse, dtype=np.int64)
+
+
+@lru_cache(128)
+def _numbered(paths: bytes) -> dict[str, int]:
+    """The place of each path. Most blocks have the paths of others, and share this."""
+    return {path: number for number, path in enumerate(orjson.loads(paths))}
 
 
 class Block:
@@ -86,14 +93,15 @@ class Block:
         if len(head) != length or crc32(head) != check:
             raise Damaged("another head")
         line = head.index(b"\n") + 1
-        said = orjson.loads(head[:line])
-        count, paths = said["rows"], said["paths"]
-        self.steps = np.frombuffer(head, "<i8", count, line)
-        self.times = np.frombuffer(head, "<f8", count, line + 8 * count)
-        self._counts, self._checks = np.frombuffer(head, "<u4", 2 * len(paths), line + 16 * count).reshape(
-            2, -1
-        )
-        self.paths: list[str] = paths
+        self.paths: Mapping[str, int] = _numbered(head[:line])
+        begin = head.index(b"\n", line) + 1
+        said = orjson.loads(head[line:begin])
+        count = said["rows"]
+        self.steps = np.frombuffer(head, "<i8", count, begin)
+        self.times = np.frombuffer(head, "<f8", count, begin + 8 * count)
+        columns = np.frombuffer(head, "<u4", 2 * len(self.paths), begin + 16 * count)
+        self._counts, self._checks = columns.reshape(2, -1)
+        self._ends = _ends(self._counts, count)
         self.others: list[str] = said["others"]
         self.objects = [Object(*each) for each in said["objects"]]
         self.definitions: list[Any] = said["definitions"]
@@ -101,22 +109,19 @@ class Block:
         self.problems: list[tuple[int, str, str]] = [(at, rule, text) for at, rule, text in said["problems"]]
         self._begin = FRAME + length
 
-    @cached_property
-    def _columns(self) -> dict[str, tuple[int, int, int, int, int]]:
-        bounds = _bounds(self._counts, len(self.steps))
-        checks = self._checks.tolist()
-        return {path: (*where, check) for path, where, check in zip(self.paths, bounds, checks, strict=True)}
-
     def column(self, path: str) -> tuple[Any, Any]:
         """Numbers of rows and values of a column; no rows (None) if every row has one."""
-        first, last, low, high, check = self._columns.get(path, (0, 0, 0, 0, 0))
-        values = self._read(self._begin + first, last - first)
-        behind = self._begin + 8 * int(self._counts.sum(dtype=np.int64))
-        rows = self._read(behind + low, high - low) if high > low else b""
-        if len(values) + len(rows) != last - first + high - low or crc32(rows, crc32(values)) != check:
+        place = self.paths.get(path)
+        if place is None:
+            return np.zeros(0, "<u4"), np.zeros(0, "<f8")
+        count, (ends, row_ends) = int(self._counts[place]), self._ends
+        is_whole = count == len(self.steps)
+        values = self._read(self._begin + int(ends[place]) - 8 * count, 8 * count)
+        rows_begin = self._begin + int(ends[-1] + row_ends[place]) - 4 * count
+        rows = b"" if is_whole else self._read(rows_begin, 4 * count)
+        if len(values) != 8 * count or crc32(rows, crc32(values)) != self._checks[place]:
             raise Damaged("other values")
-        whole = last > first and high == low
-        return None if whole else np.frombuffer(rows, "<u4"), np.frombuffer(values, "<f8")
+        return None if is_whole else np.frombuffer(rows, "<u4"), np.frombuffer(values, "<f8")
 
 
 def from_bytes(data: bytes) -> Block:
