@@ -51,7 +51,7 @@ def encode_block(part: Part) -> bytes:
     values, rows = part.values.astype("<f8").tobytes(), part.rows[sparse].astype("<u4").tobytes()
     bounds = np.column_stack(_ends(part.counts, len(part.steps))).tolist()
     checks = [
-        crc32(rows[low:high], crc32(values[first:last]))
+        crc32(rows[4 * low : 4 * high], crc32(values[8 * first : 8 * last]))
         for (first, low), (last, high) in pairwise([[0, 0], *bounds])
     ]
     head = b"".join(
@@ -69,9 +69,9 @@ def encode_block(part: Part) -> bytes:
 
 
 def _ends(counts: Any, rows: int) -> tuple[Any, Any]:
-    """Where each column ends among all values, and among all rows, in bytes."""
+    """Where each column ends among all values, and among the rows of those that need them."""
     sparse = np.where(counts < rows, counts, 0)
-    return 8 * np.cumsum(counts, dtype=np.int64), 4 * np.cumsum(sparse, dtype=np.int64)
+    return np.cumsum(counts, dtype=np.uint32), np.cumsum(sparse, dtype=np.uint32)
 
 
 @lru_cache(128)
@@ -97,9 +97,10 @@ class Block:
         begin = head.index(b"\n", line) + 1
         said = orjson.loads(head[line:begin])
         count = said["rows"]
-        self.steps = np.frombuffer(head, "<i8", count, begin)
-        self.times = np.frombuffer(head, "<f8", count, begin + 8 * count)
-        columns = np.frombuffer(head, "<u4", 2 * len(self.paths), begin + 16 * count)
+        arrays = head[begin:]  # a copy, so that the rest does not stay
+        self.steps = np.frombuffer(arrays, "<i8", count)
+        self.times = np.frombuffer(arrays, "<f8", count, 8 * count)
+        columns = np.frombuffer(arrays, "<u4", 2 * len(self.paths), 16 * count)
         self._counts, self._checks = columns.reshape(2, -1)
         self._ends = _ends(self._counts, count)
         self.others: list[str] = said["others"]
@@ -114,11 +115,12 @@ class Block:
         place = self.paths.get(path)
         if place is None:
             return np.zeros(0, "<u4"), np.zeros(0, "<f8")
-        count, (ends, row_ends) = int(self._counts[place]), self._ends
+        count, end, all_end, rows_end = map(
+            int, (self._counts[place], self._ends[0][place], self._ends[0][-1], self._ends[1][place])
+        )
         is_whole = count == len(self.steps)
-        values = self._read(self._begin + int(ends[place]) - 8 * count, 8 * count)
-        rows_begin = self._begin + int(ends[-1] + row_ends[place]) - 4 * count
-        rows = b"" if is_whole else self._read(rows_begin, 4 * count)
+        values = self._read(self._begin + 8 * (end - count), 8 * count)
+        rows = b"" if is_whole else self._read(self._begin + 8 * all_end + 4 * (rows_end - count), 4 * count)
         if len(values) != 8 * count or crc32(rows, crc32(values)) != self._checks[place]:
             raise Damaged("other values")
         return None if is_whole else np.frombuffer(rows, "<u4"), np.frombuffer(values, "<f8")
