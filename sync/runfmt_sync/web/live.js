@@ -37,6 +37,19 @@ export function onPulse(watcher) {
   return () => watchers.delete(watcher);
 }
 
+/**
+ * Note how runs are before something of them is loaded, so that what changes meanwhile is noticed.
+ * @param {string[]} uids
+ */
+export async function notice(uids) {
+  const fresh = uids.filter((uid) => !marks.has(uid));
+  if (!fresh.length) return;
+  const answer = await ask('pulse', { body: { uids: fresh } });
+  for (const [uid, run] of Object.entries(answer.runs)) {
+    if (run.state === runOf(uid)?.state) marks.set(uid, textOf(run));
+  }
+}
+
 /** Begin, and go on for as long as the page is there. */
 export function follow() {
   document.addEventListener('visibilitychange', () => { if (!document.hidden) beat(); });

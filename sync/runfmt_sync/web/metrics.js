@@ -3,6 +3,7 @@
  */
 
 import { ask, Problem } from './api.js';
+import { notice } from './live.js';
 
 /**
  * @typedef {object} Panel
@@ -37,10 +38,11 @@ export async function loadMetrics(uids, again = false) {
   const wanted = uids.join();
   const period = metrics.panels.length < MANY ? PERIOD : LONG_PERIOD;
   if (wanted === asked && !(again && Date.now() - askedAt > period)) return;
+  metrics.isLoading ||= wanted !== asked;
   [asked, askedAt] = [wanted, Date.now()];
-  metrics.isLoading = true;
   try {
-    const answers = uids.length ? await Promise.all(STREAMS.map((stream) => ask('keys', { body: { uids, stream } }))) : [];
+    const questions = uids.length ? STREAMS.map((stream) => ask('keys', { body: { uids, stream } })) : [];
+    const [answers] = await Promise.all([Promise.all(questions), notice(uids)]);
     if (wanted === asked) accept(answers);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
