@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from runfmt.errors import MissingLibrary
 from runfmt_sync.cli.common import runs_folder
+from runfmt_sync.words import printable
 
 __all__ = ["view"]
 
@@ -27,9 +28,14 @@ def view(path: Path | None, port: int, opens: bool) -> None:
     except ImportError:
         raise MissingLibrary("the viewer", "'runfmt[view]'") from None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what is temporary is removed
-    with opened(path or Path(runs_folder())) as folder, suppress(KeyboardInterrupt):
+    path = path or Path(runs_folder())
+    with opened(path) as folder:
         viewer = Viewer(folder, port)
-        click.echo(f"{path or runs_folder()} is shown at {viewer.address}")
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, lambda *_: viewer.stop())
+        click.echo(f"{printable(str(path))} is shown at {viewer.address}")
         if opens:
             click.launch(viewer.address)
         viewer.run()
+    # A long stream may just be read for an answer that nobody waits for, and threads are waited for.
+    os._exit(0)

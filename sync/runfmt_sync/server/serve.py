@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -34,7 +35,7 @@ class _Listening:
         where = f"[{host}]" if ":" in host else host
         self.url = f"http://{where}:{self._listener.getsockname()[1]}"
 
-    def _answer_with(self, app: ASGIApp) -> None:
+    def _answer_with(self, app: ASGIApp, **options: Any) -> None:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -42,9 +43,9 @@ class _Listening:
                 access_log=False,
                 server_header=False,
                 limit_concurrency=CONNECTIONS,
-                timeout_graceful_shutdown=GRACE,
                 ws="none",
                 lifespan="off",
+                **options,
             )
         )
 
@@ -74,7 +75,8 @@ class Server(_Listening):
             )
         super().__init__(host, port)
         names = {*LOOPBACK, *host_names} if is_private or host_names else ()
-        self._answer_with(make_app(self.service, is_open=is_private, host_names=names))
+        app = make_app(self.service, is_open=is_private, host_names=names)
+        self._answer_with(app, timeout_graceful_shutdown=GRACE)
 
     def run(self) -> None:
         """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
@@ -92,7 +94,9 @@ class Viewer(_Listening):
         self.token = secrets.token_urlsafe(32)
         self.address = f"{self.url}/#token={self.token}"
         tokens = OneToken(self.token, folder.scopes)
-        self._answer_with(make_viewer(folder, tokens, LOOPBACK))
+        # Whoever ends it waits for nobody; what fails is logged by whom it fails.
+        app = make_viewer(folder, tokens, LOOPBACK)
+        self._answer_with(app, timeout_graceful_shutdown=1, log_level="critical")
 
 
 def _listen(host: str, port: int) -> socket.socket:
