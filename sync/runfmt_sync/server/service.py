@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections import Counter
@@ -46,6 +47,7 @@ class Service:
         self._digests = KnownDigests(self.store.private / "digests.jsonl")
         self.reading = Reading(self.store.private, self.store.private / "index")
         self.reading.keep_only(self.store.runs)
+        self._projects = _Projects()
         self._look = Paced(self.store.look, LOOK_EVERY, REST)
 
     def close(self) -> None:
@@ -84,7 +86,7 @@ class Service:
     def visible(self, caller: Caller) -> Mapping[str, Path]:
         """The folder of each run that the caller may see, by uid."""
         self._look()
-        return self.store.runs if caller.project is None else _His(self.store.runs, caller)
+        return self.store.runs if caller.project is None else _His(self.store.runs, caller, self._projects)
 
     def mark(self) -> str:
         """What changes when runs come or go."""
@@ -169,7 +171,7 @@ class Service:
 
     def _is_his(self, uid: str, caller: Caller) -> bool:
         folder = self.store.runs.get(uid)
-        return folder is None or caller.project is None or caller.may_see(_project(folder))
+        return folder is None or caller.project is None or caller.may_see(self._projects.of(folder))
 
     def _folder(self, uid: str, caller: Caller) -> Path:
         self._look()
@@ -179,15 +181,34 @@ class Service:
         return folder
 
 
+class _Projects:
+    """Of which project runs are, as their trainers recorded it; a document is read again only if it moved."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int, int], object]] = {}
+
+    def of(self, folder: Path) -> object:
+        """The project of a run, None if it cannot be told."""
+        try:
+            status = os.lstat(folder / RUN)
+            look = status.st_size, status.st_mtime_ns, status.st_ino
+            known = self._known.get(folder)
+            if known is None or known[0] != look:
+                known = self._known[folder] = look, StoredRun(folder).document.get("project", "")
+            return known[1]
+        except (FormatError, OSError):
+            return None
+
+
 class _His(Mapping[str, Path]):
     """The runs of the project of a caller, each looked at when it is asked for."""
 
-    def __init__(self, runs: Mapping[str, Path], caller: Caller) -> None:
-        self._runs, self._caller = runs, caller
+    def __init__(self, runs: Mapping[str, Path], caller: Caller, projects: _Projects) -> None:
+        self._runs, self._caller, self._projects = runs, caller, projects
 
     def __getitem__(self, uid: str) -> Path:
         folder = self._runs[uid]
-        if not self._caller.may_see(_project(folder)):
+        if not self._caller.may_see(self._projects.of(folder)):
             raise KeyError(uid)
         return folder
 
@@ -196,13 +217,6 @@ class _His(Mapping[str, Path]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _project(folder: Path) -> object:
-    try:
-        return StoredRun(folder).document.get("project", "")
-    except (FormatError, OSError):
-        return None
 
 
 def _says(extent: Extent, body: Iterable[bytes], caller: Caller) -> bool:
