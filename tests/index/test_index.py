@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from indexing import assert_exact, points, said
+from runfmt.reading import StoredRun
 from runfmt.rows import encode
-from runfmt_sync.index import RunIndex, streams
+from runfmt_sync.index import RunIndex, keep_only, streams
+from runmaker import make_run
 
 PICTURE = {"_type": "image-file", "path": "media/image/x.png", "sha256": "0" * 64, "size": 1}
 
@@ -189,6 +191,19 @@ def test_removed_files_are_made_anew(run, index, cache, small_blocks):
     for path in files(cache).values():
         path.unlink()
     assert_exact(index, data)
+
+
+def test_indexes_of_runs_that_are_gone_are_removed(tmp_path, cache, small_blocks):
+    kept = make_run(tmp_path / "runs", "kept", count=50)
+    for run in (kept, make_run(tmp_path / "runs", "gone", count=50)):
+        index = RunIndex(run, cache)
+        index.refresh()
+        assert index.size
+    uid = StoredRun(kept).uid
+    keep_only(cache, [uid])
+    assert [path.name for path in cache.iterdir()] == [uid]
+    assert files(cache)
+    keep_only(tmp_path / "nowhere", [])
 
 
 def test_where_nothing_can_be_kept_the_index_is_in_memory(run, cache, small_blocks):

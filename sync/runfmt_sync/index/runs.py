@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from runfmt.documents import remove_folder
 from runfmt.history import Problem
 from runfmt.layout import MAIN, stream_name, writer_of
 from runfmt.reading import StoredRun
@@ -17,12 +18,19 @@ from runfmt.summary import Definitions
 from runfmt_sync.index.parts import Object, metrics_part, system_part
 from runfmt_sync.index.streams import Points, Stream, View
 
-__all__ = ["KINDS", "RunIndex"]
+__all__ = ["KINDS", "RunIndex", "keep_only"]
 
 KINDS = {"metrics": metrics_part, "system": system_part}
 """The streams that are indexed."""
 
 T = TypeVar("T")
+
+
+def keep_only(cache: Path, uids: Collection[str]) -> None:
+    """Remove the indexes of all other runs."""
+    for folder in cache.iterdir() if cache.is_dir() else ():
+        if folder.name not in uids:
+            remove_folder(folder)
 
 
 class RunIndex:

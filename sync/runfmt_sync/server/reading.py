@@ -52,6 +52,7 @@ class Reading:
     def keep_only(self, runs: Runs) -> None:
         """Forget the runs that are gone."""
         self._index.keep_only(runs)
+        self._series.keep_only(runs)
 
     # Lists
 

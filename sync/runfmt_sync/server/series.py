@@ -15,7 +15,7 @@ from runfmt.errors import FormatError, explain
 from runfmt.layout import stream_name
 from runfmt.rows import decode, marked, split_path
 from runfmt_sync.curves import XY, against, extent, over_runtime, over_step, over_time, reduce
-from runfmt_sync.index import Object, RunIndex
+from runfmt_sync.index import Object, RunIndex, keep_only
 from runfmt_sync.server.questions import STREAMS, Curve, CurvesAsked, KeysAsked, ObjectsAsked
 
 __all__ = ["Series"]
@@ -42,6 +42,10 @@ class Series:
         self._cache = cache
         self._held: OrderedDict[Path, tuple[RunIndex, int]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def keep_only(self, runs: Runs) -> None:
+        """Remove the indexes of runs that are gone."""
+        keep_only(self._cache, runs)
 
     def index(self, folder: Path) -> RunIndex:
         """The index of a run as it is now. Raises ``FormatError`` if it must be refused, ``OSError``."""
