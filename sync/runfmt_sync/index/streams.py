@@ -158,7 +158,7 @@ class Stream:
                 return question(self._looked())
             except Damaged:
                 with self._lock:
-                    if is_again:  # no file that is missing, which another process may have removed
+                    if is_again:  # at first a file may only be gone, as another process has removed it
                         _remove(self._folder, "*")
                     self._forget()
                     self.refresh()
@@ -265,7 +265,7 @@ def _cut(file: BinaryIO, start: int) -> int | None:
     last = data.rfind(b"\n") + 1
     if not last:  # a line longer than that
         file.seek(start)
-        _, line = next(read_lines(file))
+        _, line = next(read_lines(file), (0, b""))
         return None if line == b"" else file.tell()
     cut, step = last, None
     while cut:
