@@ -20,7 +20,7 @@ MARKUP = re.compile(
 EVALUATED = re.compile(r"\beval\(|new Function|setAttribute\('style'|set(?:Timeout|Interval)\(['\"`]")
 OTHER_PLACE = re.compile(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s'\"]*|url\([^#][^)]*\)|@import[^;]*")
 EXPORTED = re.compile(r"^export (?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
-LONGEST = 60
+LONGEST, WIDEST = 60, 110
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: path.stem)
@@ -61,9 +61,10 @@ def test_every_module_says_what_it_is_and_is_on_the_map():
         assert re.search(rf"\b{path.stem}\b", first), f"{path.name} is not on the map in main.js"
 
 
-def test_functions_are_short():
+def test_functions_and_lines_are_short():
     for path in SCRIPTS:
         lines = path.read_text().splitlines()
+        assert max(map(len, lines)) <= WIDEST, path.name
         for start, line in enumerate(lines):
             indent = re.match(r"( *)(?:export )?(?:async )?(?:function\*? \w+|[\w#]+)\(.*\{$", line)
             if indent:

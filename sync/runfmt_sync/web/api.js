@@ -17,7 +17,9 @@ export class Problem extends Error {
   }
 }
 
-let askForToken = async () => { throw new Problem(401, 'a token is needed'); };
+let askForToken = async () => {
+  throw new Problem(401, 'a token is needed');
+};
 let signingIn = null;
 
 /** Say who asks the user for a token; the promise is kept when there is one. */
@@ -25,7 +27,7 @@ export function onSignIn(ask) {
   askForToken = ask;
 }
 
-/** Take the token out of `#token=...`, so that it stands neither in the address nor in links that are sent. */
+/** Take the token out of `#token=...`: it stands neither in the address nor in links that are sent. */
 export function takeToken() {
   const found = /^#token=([^&]*)&?(.*)$/.exec(location.hash);
   if (!found) return;
@@ -70,7 +72,10 @@ async function send(path, request) {
 
 async function once(path, { method, body, signal }) {
   const token = sessionStorage.getItem(KEPT);
-  const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(body !== undefined && { 'Content-Type': 'application/json' }) };
+  const headers = {
+    ...(token && { Authorization: `Bearer ${token}` }),
+    ...(body !== undefined && { 'Content-Type': 'application/json' }),
+  };
   try {
     return await fetch(`v1/${path}`, { method, body, headers, signal, cache: 'no-store' });
   } catch (error) {
@@ -81,7 +86,9 @@ async function once(path, { method, body, signal }) {
 
 /** One question at a time, however many requests wait for it. */
 function signIn() {
-  signingIn ??= askForToken(sessionStorage.getItem(KEPT) !== null).finally(() => { signingIn = null; });
+  signingIn ??= askForToken(sessionStorage.getItem(KEPT) !== null).finally(() => {
+    signingIn = null;
+  });
   return signingIn;
 }
 
@@ -91,5 +98,7 @@ async function problemOf(answer) {
 }
 
 function pause(seconds) {
-  return new Promise((done) => { setTimeout(done, seconds * 1000); });
+  return new Promise((done) => {
+    setTimeout(done, seconds * 1000);
+  });
 }

@@ -25,16 +25,24 @@ const MARK = 3.5;
 /** Bands of more lines are fainter, so that many of them do not hide the lines. */
 const FEW = 2;
 
-/** Where things are on a chart of a size: its scales, its ticks, the frame of the lines; `above` is left free. */
+/** Where things are on a chart of a size: scales, ticks, the frame of the lines; `above` is left free. */
 export function layOut(chart, width, height, above = ABOVE) {
   const rows = Math.min(8, Math.max(2, Math.floor((height - above - BELOW) / 34)));
   const yTicks = chart.log ? logTicks(chart.yDomain, rows) : linearTicks(chart.yDomain, rows);
   const labels = yTicks.map(shortNumber);
   const left = Math.ceil(Math.max(...labels.map((label) => label.length), 2) * LETTER) + 12;
-  const frame = { left, right: Math.max(width - RIGHT, left + 1), top: above, bottom: Math.max(height - BELOW, above + 1) };
+  const frame = {
+    left,
+    right: Math.max(width - RIGHT, left + 1),
+    top: above,
+    bottom: Math.max(height - BELOW, above + 1),
+  };
   const kind = axisKind(chart.axis);
   return {
-    frame, kind, labels, yTicks,
+    frame,
+    kind,
+    labels,
+    yTicks,
     x: makeScale(chart.xDomain, [frame.left, frame.right]),
     y: makeScale(chart.yDomain, [frame.bottom, frame.top], chart.log),
     xTicks: kind.ticks(chart.xDomain, Math.max(2, Math.floor((frame.right - frame.left) / 80))),
@@ -55,7 +63,9 @@ export function drawChart(pen, chart, layout, theme) {
   pen.beginPath();
   pen.rect(frame.left - 1, frame.top - 1, frame.right - frame.left + 2, frame.bottom - frame.top + 2);
   pen.clip();
-  const order = [...chart.lines].sort((a, b) => Number(a.id === chart.strong) - Number(b.id === chart.strong));
+  const order = [...chart.lines].sort(
+    (a, b) => Number(a.id === chart.strong) - Number(b.id === chart.strong),
+  );
   const light = Math.sqrt(Math.min(1, FEW / order.length));
   for (const line of order) drawBand(pen, line, layout, strengthOf(chart, line) * light);
   for (const line of order) drawLine(pen, line, layout, strengthOf(chart, line));
@@ -77,7 +87,10 @@ function drawGrid(pen, chart, { frame, kind, labels, yTicks, x, y, xTicks }, the
   pen.textAlign = 'right';
   yTicks.forEach((tick, i) => {
     const at = Math.round(y.place(tick)) + 0.5;
-    stroke(pen, [[frame.left, at], [frame.right, at]]);
+    stroke(pen, [
+      [frame.left, at],
+      [frame.right, at],
+    ]);
     pen.fillText(labels[i], frame.left - 6, at);
   });
   pen.textBaseline = 'top';
@@ -85,7 +98,10 @@ function drawGrid(pen, chart, { frame, kind, labels, yTicks, x, y, xTicks }, the
   for (const tick of xTicks) {
     const at = x.place(tick);
     pen.textAlign = at > frame.right - 16 ? 'right' : at < frame.left + 6 ? 'left' : 'center';
-    stroke(pen, [[Math.round(at) + 0.5, frame.bottom], [Math.round(at) + 0.5, frame.bottom + 3]]);
+    stroke(pen, [
+      [Math.round(at) + 0.5, frame.bottom],
+      [Math.round(at) + 0.5, frame.bottom + 3],
+    ]);
     pen.fillText(kind.short(tick, span), Math.min(at, frame.right), frame.bottom + 7);
   }
 }
@@ -101,7 +117,10 @@ function drawBand(pen, { color, x, min, max, raw, isSpread }, layout, strength) 
   if (!min || !max) return;
   pen.fillStyle = color;
   pen.globalAlpha = strength * (raw && !isSpread ? 0.1 : 0.18);
-  for (const [from, to] of pieces(x, (i) => isFinite(min[i]) && isFinite(max[i]) && min[i] !== null && max[i] !== null)) {
+  for (const [from, to] of pieces(
+    x,
+    (i) => isFinite(min[i]) && isFinite(max[i]) && min[i] !== null && max[i] !== null,
+  )) {
     pen.beginPath();
     for (let i = from; i < to; i += 1) pen.lineTo(layout.x.place(x[i]), layout.y.place(max[i]));
     for (let i = to - 1; i >= from; i -= 1) pen.lineTo(layout.x.place(x[i]), layout.y.place(min[i]));
@@ -157,7 +176,14 @@ function drawMarks(pen, line, layout, theme) {
     const x = layout.x.place(at);
     if (what === 'Infinity') arrow(pen, x, frame.top + 1, MARK, line.color);
     else if (what === '-Infinity') arrow(pen, x, frame.bottom - 1, -MARK, line.color);
-    else cross(pen, x, clamp(layout.y.place(valueNear(line, at) ?? layout.y.domain[0]), frame), theme.paper, line.color);
+    else
+      cross(
+        pen,
+        x,
+        clamp(layout.y.place(valueNear(line, at) ?? layout.y.domain[0]), frame),
+        theme.paper,
+        line.color,
+      );
   }
   for (const at of line.rewinds) flag(pen, layout.x.place(at), frame, line.color);
 }
@@ -177,8 +203,14 @@ function cross(pen, x, y, paper, color) {
   dot(pen, x, y, MARK + 2.5, paper);
   pen.strokeStyle = color;
   pen.lineWidth = 1.8;
-  stroke(pen, [[x - MARK, y - MARK], [x + MARK, y + MARK]]);
-  stroke(pen, [[x - MARK, y + MARK], [x + MARK, y - MARK]]);
+  stroke(pen, [
+    [x - MARK, y - MARK],
+    [x + MARK, y + MARK],
+  ]);
+  stroke(pen, [
+    [x - MARK, y + MARK],
+    [x + MARK, y - MARK],
+  ]);
 }
 
 function arrow(pen, x, y, size, color) {
@@ -194,7 +226,10 @@ function flag(pen, x, frame, color) {
   pen.strokeStyle = color;
   pen.lineWidth = 1;
   pen.setLineDash([2, 3]);
-  stroke(pen, [[x, frame.top], [x, frame.bottom]]);
+  stroke(pen, [
+    [x, frame.top],
+    [x, frame.bottom],
+  ]);
   pen.setLineDash([]);
   pen.fillStyle = color;
   pen.beginPath();
@@ -206,7 +241,10 @@ function flag(pen, x, frame, color) {
 
 /**
  * Draw what follows the pointer: the line at a place, and a dot on each curve; or what is chosen by dragging.
- * @param {{at: number|null, points: {x: number, y: number, color: string}[], span: [number, number]|null}} cursor
+ * @param {object} cursor
+ * @param {number|null} cursor.at
+ * @param {{x: number, y: number, color: string}[]} cursor.points
+ * @param {[number, number]|null} cursor.span
  */
 export function drawCursor(pen, layout, theme, { at, points, span }) {
   const { frame } = layout;
@@ -222,7 +260,10 @@ export function drawCursor(pen, layout, theme, { at, points, span }) {
   pen.lineWidth = 1;
   const place = Math.round(layout.x.place(at)) + 0.5;
   pen.globalAlpha = 0.6;
-  stroke(pen, [[place, frame.top], [place, frame.bottom]]);
+  stroke(pen, [
+    [place, frame.top],
+    [place, frame.bottom],
+  ]);
   pen.globalAlpha = 1;
   for (const point of points) {
     const y = layout.y.place(point.y);

@@ -15,7 +15,12 @@ export class Page {
   constructor() {
     this.runs = new RunList({ isNarrow: true });
     this.panels = new Panels();
-    this.fold = h('button', { type: 'button', class: 'button side-switch', 'aria-expanded': 'false', on: { click: () => this.turn() } });
+    this.fold = h('button', {
+      type: 'button',
+      class: 'button side-switch',
+      'aria-expanded': 'false',
+      on: { click: () => this.turn() },
+    });
     this.element = h('div', { class: 'page split' }, this.fold, this.runs.element, this.panels.element);
     this.stop = onRuns(() => this.showPanels(null));
   }

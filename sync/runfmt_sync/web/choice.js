@@ -13,15 +13,18 @@ export const FIRST = 10;
 export const MOST = 300;
 
 let kept = { view: null, runs: null, error: null };
-onRuns(() => { kept = { view: null, runs: null, error: null }; });
+onRuns(() => {
+  kept = { view: null, runs: null, error: null };
+});
 
 /**
- * The runs of a view in order, and what is wrong with its filter. While a filter cannot be read, all are shown.
+ * The runs of a view in order, and what is wrong with its filter; while it cannot be read, all are shown.
  * @param {import('./state.js').View} view
  * @returns {{runs: import('./runs.js').Run[], error: FilterError|null}}
  */
 export function listed(view) {
-  const same = kept.view && ['project', 'filter', 'sort', 'group'].every((name) => kept.view[name] === view[name]);
+  const same =
+    kept.view && ['project', 'filter', 'sort', 'group'].every((name) => kept.view[name] === view[name]);
   if (same) return kept;
   let [test, error] = [() => true, null];
   try {
@@ -40,12 +43,16 @@ function sorted(runs, sort) {
   const [column, sign] = sort.startsWith('-') ? [sort.slice(1), -1] : [sort, 1];
   const isMissing = (run) => compareValues(run.values.get(column), undefined) === 0;
   const [there, missing] = [runs.filter((run) => !isMissing(run)), runs.filter(isMissing)];
-  return [...there.sort((a, b) => sign * compareValues(a.values.get(column), b.values.get(column))), ...missing];
+  return [
+    ...there.sort((a, b) => sign * compareValues(a.values.get(column), b.values.get(column))),
+    ...missing,
+  ];
 }
 
 /**
  * Runs by the value of the view's group column, in the order in which the values come.
- * @returns {{id: string, name: string, color: string, runs: import('./runs.js').Run[]}[]} one group without a column
+ * @typedef {{id: string, name: string, color: string, runs: import('./runs.js').Run[]}} Group
+ * @returns {Group[]}
  */
 export function grouped(view, runs) {
   const groups = new Map();
@@ -55,7 +62,12 @@ export function grouped(view, runs) {
     groups.get(name).push(run);
   }
   const colors = colorsOf([...groups.keys()].sort());
-  return [...groups].map(([name, inside]) => ({ id: `group:${name}`, name, color: colors.get(name), runs: inside }));
+  return [...groups].map(([name, inside]) => ({
+    id: `group:${name}`,
+    name,
+    color: colors.get(name),
+    runs: inside,
+  }));
 }
 
 /** The runs in the charts, in the order of the table. */
@@ -66,7 +78,10 @@ export function chosen(view) {
     return (wanted.has('all') ? readable : readable.filter((run) => wanted.has(run.tail))).slice(0, MOST);
   }
   if (!view.group) return readable.slice(0, FIRST);
-  return grouped(view, readable).slice(0, FIRST).flatMap((group) => group.runs).slice(0, MOST);
+  return grouped(view, readable)
+    .slice(0, FIRST)
+    .flatMap((group) => group.runs)
+    .slice(0, MOST);
 }
 
 /** The choice after a run was put into the charts, or taken out. */

@@ -4,8 +4,26 @@
 
 /** Told apart on light and on dark paper. */
 export const PALETTE = [
-  '#3b82c4', '#e07b39', '#3fa45b', '#d0496b', '#8b6bd6', '#a87b3e', '#25a2a2', '#c759b0', '#7f9a26', '#5b6fd8',
-  '#d9534a', '#2f9e86', '#b48b00', '#9a5fb0', '#4aa3df', '#c4652f', '#6b8f71', '#e0609a', '#6d83a3', '#a0522d',
+  '#3b82c4',
+  '#e07b39',
+  '#3fa45b',
+  '#d0496b',
+  '#8b6bd6',
+  '#a87b3e',
+  '#25a2a2',
+  '#c759b0',
+  '#7f9a26',
+  '#5b6fd8',
+  '#d9534a',
+  '#2f9e86',
+  '#b48b00',
+  '#9a5fb0',
+  '#4aa3df',
+  '#c4652f',
+  '#6b8f71',
+  '#e0609a',
+  '#6d83a3',
+  '#a0522d',
 ];
 
 /** So many runs beside each other in time never share a colour. */

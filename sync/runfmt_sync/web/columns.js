@@ -13,11 +13,23 @@ import { leaves, formatAgo, formatDuration, formatNumber, formatValue } from './
  */
 
 const OWN = {
-  name: ['Name', 'name', 230], state: ['State', 'state', 104], created: ['Created', 'time', 96], updated: ['Updated', 'time', 96],
-  duration: ['Duration', 'duration', 88], rows: ['Rows', 'number', 76], tags: ['Tags', 'tags', 160], notes: ['Notes', 'notes', 200],
-  group: ['Group', 'text', 110], job_type: ['Job type', 'text', 100], host: ['Host', 'text', 100], id: ['Id', 'text', 200],
-  project: ['Project', 'text', 120], entity: ['Entity', 'text', 110], path: ['Path', 'text', 220],
+  name: ['Name', 'name', 230],
+  state: ['State', 'state', 104],
+  created: ['Created', 'time', 96],
+  updated: ['Updated', 'time', 96],
+  duration: ['Duration', 'duration', 88],
+  rows: ['Rows', 'number', 76],
+  tags: ['Tags', 'tags', 160],
+  notes: ['Notes', 'notes', 200],
+  group: ['Group', 'text', 110],
+  job_type: ['Job type', 'text', 100],
+  host: ['Host', 'text', 100],
+  id: ['Id', 'text', 200],
+  project: ['Project', 'text', 120],
+  entity: ['Entity', 'text', 110],
+  path: ['Path', 'text', 220],
 };
+/** Those of a run itself that are shown until somebody chooses, where a run has them. */
 const FIRST = ['state', 'created', 'duration', 'tags', 'notes'];
 /** So many of config and of summary are shown until somebody chooses. */
 const TELLING = 6;
@@ -25,7 +37,13 @@ const TELLING = 6;
 /** @returns {Column} */
 export function columnOf(id) {
   if (OWN[id]) return { id, label: OWN[id][0], kind: OWN[id][1], width: OWN[id][2] };
-  return { id, label: id.replace(/^(config|summary)\./, ''), kind: 'value', width: 116, above: id.split('.', 1)[0] };
+  return {
+    id,
+    label: id.replace(/^(config|summary)\./, ''),
+    kind: 'value',
+    width: 116,
+    above: id.split('.', 1)[0],
+  };
 }
 
 /** All columns that runs have: their own, then config, then summary. */
@@ -39,7 +57,10 @@ export function allColumns(runs) {
 export function shownColumns(view, runs) {
   if (view.columns !== null) return view.columns.map(columnOf);
   const project = view.project === null ? ['project'] : [];
-  return [...project, ...FIRST, ...telling(runs, 'config.'), ...telling(runs, 'summary.')].map(columnOf);
+  const own = FIRST.filter((id) =>
+    runs.some((run) => run.values.get(id)?.length !== 0 && run.values.get(id) !== undefined),
+  );
+  return [...project, ...own, ...telling(runs, 'config.'), ...telling(runs, 'summary.')].map(columnOf);
 }
 
 /** Plain values that differ between runs; if none do, the first ones. */
@@ -80,7 +101,8 @@ export function cellTitle(column, run) {
 }
 
 /** Whether a cell stands at the right. */
-export const isNumeric = (column, run) => typeof run.values.get(column.id) === 'number' && column.kind !== 'time';
+export const isNumeric = (column, run) =>
+  typeof run.values.get(column.id) === 'number' && column.kind !== 'time';
 
 /** The leaves of config and summary of a run, for pages that show all of them. */
 export const pairsOf = (document) => [...leaves(document ?? {})];

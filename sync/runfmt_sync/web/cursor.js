@@ -17,7 +17,9 @@ export function onCursor(listener) {
   return () => listeners.delete(listener);
 }
 
-const tell = oncePerFrame(() => { for (const listener of listeners) listener(); });
+const tell = oncePerFrame(() => {
+  for (const listener of listeners) listener();
+});
 
 /** Put the cursor at a value of an axis; null: nowhere. */
 export function moveCursor(axis, at, source) {
@@ -48,17 +50,25 @@ export function showReadout(pointer, title, values) {
   const first = Math.max(0, Math.min(nearest - MOST / 2, values.length - MOST));
   const some = values.slice(first, first + MOST);
   const left = values.length - some.length;
-  fill(readout, h('div', { class: 'readout-title', text: title }), some.map(valueRow), left > 0 && h('div', { class: 'muted', text: `and ${left} more` }));
+  fill(
+    readout,
+    h('div', { class: 'readout-title', text: title }),
+    some.map(valueRow),
+    left > 0 && h('div', { class: 'muted', text: `and ${left} more` }),
+  );
   readout.hidden = false;
   place(pointer);
 }
 
 function valueRow({ name, color, text, raw, isNearest }) {
-  return h('div', { class: isNearest ? 'readout-row nearest' : 'readout-row' },
+  return h(
+    'div',
+    { class: isNearest ? 'readout-row nearest' : 'readout-row' },
     h('span', { class: 'swatch', style: { background: color } }),
     h('span', { class: 'readout-name', text: name }),
     h('span', { class: 'readout-value', text }),
-    raw && h('span', { class: 'readout-raw', text: raw }));
+    raw && h('span', { class: 'readout-raw', text: raw }),
+  );
 }
 
 function place({ x, y }) {

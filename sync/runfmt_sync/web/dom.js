@@ -7,7 +7,9 @@ const SAFE_ADDRESS = /^(#|blob:|https?:)/;
 
 const ICONS = {
   eye: 'M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8Z M8 10a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z',
-  hidden: 'M2 2l12 12 M6.2 3.8A6 6 0 0 1 8 3.5C12 3.5 14.5 8 14.5 8a12 12 0 0 1-2 2.5 M10 12.2a6 6 0 0 1-2 .3C4 12.5 1.5 8 1.5 8a12 12 0 0 1 2.4-2.8',
+  hidden:
+    'M2 2l12 12 M6.2 3.8A6 6 0 0 1 8 3.5C12 3.5 14.5 8 14.5 8a12 12 0 0 1-2 2.5' +
+    ' M10 12.2a6 6 0 0 1-2 .3C4 12.5 1.5 8 1.5 8a12 12 0 0 1 2.4-2.8',
   more: 'M3 8h.01 M8 8h.01 M13 8h.01',
   expand: 'M9.5 2.5h4v4 M6.5 13.5h-4v-4 M13.5 2.5l-5 5 M2.5 13.5l5-5',
   close: 'M3.5 3.5l9 9 M12.5 3.5l-9 9',
@@ -35,7 +37,12 @@ const ICONS = {
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) set(element, name, value);
-  element.append(...children.flat().filter((child) => child != null && child !== false).map(asNode));
+  element.append(
+    ...children
+      .flat()
+      .filter((child) => child != null && child !== false)
+      .map(asNode),
+  );
   return element;
 }
 
@@ -71,7 +78,11 @@ export function fill(element, ...children) {
 /** A line drawing of 16 by 16, hidden from screen readers: the control has the name. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, 'svg');
-  for (const [key, value] of [['viewBox', '0 0 16 16'], ['class', 'icon'], ['aria-hidden', 'true']]) {
+  for (const [key, value] of [
+    ['viewBox', '0 0 16 16'],
+    ['class', 'icon'],
+    ['aria-hidden', 'true'],
+  ]) {
     svg.setAttribute(key, value);
   }
   const path = document.createElementNS(SVG, 'path');
@@ -82,23 +93,44 @@ export function icon(name) {
 
 /** A button that shows a drawing, with a name for those who do not see it. */
 export function iconButton(name, label, click, props = {}) {
-  return h('button', { type: 'button', class: 'quiet', 'aria-label': label, title: label, ...props, on: { click } }, icon(name));
+  return h(
+    'button',
+    { type: 'button', class: 'quiet', 'aria-label': label, title: label, ...props, on: { click } },
+    icon(name),
+  );
+}
+
+/** A button with a word on it. */
+export function textButton(text, click, props = {}) {
+  return h('button', { type: 'button', class: 'button', text, ...props, on: { click } });
 }
 
 /** What is shown where there is nothing, and what to do about it. */
 export function emptyState(title, advice, ...actions) {
-  return h('div', { class: 'empty', role: 'status' }, h('h2', { text: title }), h('p', { text: advice }), ...actions);
+  return h(
+    'div',
+    { class: 'empty', role: 'status' },
+    h('h2', { text: title }),
+    h('p', { text: advice }),
+    ...actions,
+  );
+}
+
+/** What is shown while something is on its way. */
+export function loading() {
+  return h('p', { class: 'muted pad', role: 'status', text: 'Loading…' });
 }
 
 /** A function that runs at most once a frame, with the newest arguments. */
 export function oncePerFrame(action) {
   let waiting = null;
   return (...values) => {
-    if (!waiting) requestAnimationFrame(() => {
-      const now = waiting;
-      waiting = null;
-      action(...now);
-    });
+    if (!waiting)
+      requestAnimationFrame(() => {
+        const now = waiting;
+        waiting = null;
+        action(...now);
+      });
     waiting = values;
   };
 }

@@ -61,8 +61,13 @@ const legendHeight = (chart) => Math.ceil(chart.lines.length / columns()) * LEGE
 export async function saveCsv(title, wanted) {
   const curves = await Promise.all(wanted.map(({ asked }) => allPoints(asked)));
   const axis = wanted[0]?.asked.x ?? 'x';
-  const rows = wanted.flatMap(({ run }, i) => curves[i].map(([x, y]) => [run.name, run.values.get('id'), x, y]));
-  save(`${fileName(title)}.csv`, new Blob([csvOf([['run', 'id', axis, title], ...rows])], { type: 'text/csv' }));
+  const rows = wanted.flatMap(({ run }, i) =>
+    curves[i].map(([x, y]) => [run.name, run.values.get('id'), x, y]),
+  );
+  save(
+    `${fileName(title)}.csv`,
+    new Blob([csvOf([['run', 'id', axis, title], ...rows])], { type: 'text/csv' }),
+  );
 }
 
 /** Each point of a curve: where the server reduces them, both halves are asked for. */
@@ -72,14 +77,18 @@ async function allPoints(asked) {
   if (!min || !(low < high)) return [...x.map((at, i) => [at, y[i]]), ...marks].sort((a, b) => a[0] - b[0]);
   const middle = low + (high - low) / 2;
   const [left, right] = await Promise.all([
-    allPoints({ ...asked, to: middle }), allPoints({ ...asked, from: middle, to: asked.to }),
+    allPoints({ ...asked, to: middle }),
+    allPoints({ ...asked, from: middle, to: asked.to }),
   ]);
   return [...left, ...right.filter(([at]) => at > middle)];
 }
 
 /** Rows as CSV (RFC 4180). */
 function csvOf(lines) {
-  return lines.map((line) => line.map(csvCell).join(',')).join('\r\n').concat('\r\n');
+  return lines
+    .map((line) => line.map(csvCell).join(','))
+    .join('\r\n')
+    .concat('\r\n');
 }
 
 function csvCell(value) {

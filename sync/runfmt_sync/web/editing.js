@@ -2,6 +2,7 @@
  * Changing what people may change of a run: name, notes, tags; and its colour in this view.
  */
 
+import { colorIn } from './choice.js';
 import { PALETTE } from './colors.js';
 import { h } from './dom.js';
 import { openBox } from './menu.js';
@@ -9,11 +10,30 @@ import { edit } from './runs.js';
 import { change, view } from './state.js';
 
 const FIELDS = {
-  name: { label: 'Name', hint: 'What people call the run', read: (text) => text.trim(), write: (value) => value ?? '' },
-  notes: { label: 'Notes', hint: 'What this run is about', read: (text) => text.trim(), write: (value) => value ?? '', isLong: true },
+  name: {
+    label: 'Name',
+    hint: 'What people call the run',
+    read: (text) => text.trim(),
+    write: (value) => value ?? '',
+  },
+  notes: {
+    label: 'Notes',
+    hint: 'What this run is about',
+    read: (text) => text.trim(),
+    write: (value) => value ?? '',
+    isLong: true,
+  },
   tags: {
-    label: 'Tags', hint: 'Words between commas',
-    read: (text) => [...new Set(text.split(',').map((tag) => tag.trim()).filter(Boolean))],
+    label: 'Tags',
+    hint: 'Words between commas',
+    read: (text) => [
+      ...new Set(
+        text
+          .split(',')
+          .map((tag) => tag.trim())
+          .filter(Boolean),
+      ),
+    ],
     write: (value) => (value ?? []).join(', '),
   },
 };
@@ -26,26 +46,50 @@ const FIELDS = {
  */
 export function openEditor(anchor, run, field) {
   const { label, hint, read, write, isLong } = FIELDS[field];
-  openBox(anchor, `${label} of ${run.name}`, (close) => {
-    const input = h(isLong ? 'textarea' : 'input', { class: 'field', value: write(run.values.get(field)), 'aria-label': label, placeholder: hint, autofocus: true, rows: isLong && 5 });
-    const said = h('p', { class: 'error', role: 'alert', hidden: true });
-    const save = async (event) => {
-      event.preventDefault();
-      try {
-        await edit(run, `/${field}`, read(input.value));
-        close();
-      } catch (failure) {
-        said.textContent = `Not saved: ${failure.message}`;
-        said.hidden = false;
-      }
-    };
-    input.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (!isLong || event.ctrlKey || event.metaKey)) save(event); });
-    return [h('form', { class: 'form', on: { submit: save } },
-      h('label', { class: 'muted', text: isLong ? `${label} · Ctrl+Enter saves` : label }), input, said,
-      h('div', { class: 'row end' },
-        h('button', { type: 'button', class: 'button', on: { click: close }, text: 'Cancel' }),
-        h('button', { type: 'submit', class: 'button primary', text: 'Save' })))];
-  }, { wide: true });
+  openBox(
+    anchor,
+    `${label} of ${run.name}`,
+    (close) => {
+      const input = h(isLong ? 'textarea' : 'input', {
+        class: 'field',
+        value: write(run.values.get(field)),
+        'aria-label': label,
+        placeholder: hint,
+        autofocus: true,
+        rows: isLong && 5,
+      });
+      const said = h('p', { class: 'error', role: 'alert', hidden: true });
+      const save = async (event) => {
+        event.preventDefault();
+        try {
+          await edit(run, `/${field}`, read(input.value));
+          close();
+        } catch (failure) {
+          said.textContent = `Not saved: ${failure.message}`;
+          said.hidden = false;
+        }
+      };
+      input.addEventListener('keydown', (event) => {
+        if (event.key === 'Enter' && (!isLong || event.ctrlKey || event.metaKey)) save(event);
+      });
+      return [
+        h(
+          'form',
+          { class: 'form', on: { submit: save } },
+          h('label', { class: 'muted', text: isLong ? `${label} · Ctrl+Enter saves` : label }),
+          input,
+          said,
+          h(
+            'div',
+            { class: 'row end' },
+            h('button', { type: 'button', class: 'button', on: { click: close }, text: 'Cancel' }),
+            h('button', { type: 'submit', class: 'button primary', text: 'Save' }),
+          ),
+        ),
+      ];
+    },
+    { wide: true },
+  );
 }
 
 /** Let somebody choose the colour of a run. */
@@ -55,11 +99,50 @@ export function openColors(anchor, run) {
     change({ colors: color ? { ...others, [run.tail]: color } : others }, { replace: true });
   };
   openBox(anchor, `Colour of ${run.name}`, (close) => [
-    h('div', { class: 'palette' }, PALETTE.map((color) => h('button', {
-      type: 'button', class: 'swatch large', 'aria-label': color, style: { background: color }, on: { click: () => { use(color); close(); } },
-    }))),
-    h('div', { class: 'row between' },
-      h('label', { class: 'row' }, h('input', { type: 'color', 'aria-label': 'Another colour', on: { change: (event) => use(event.target.value) } }), 'Another'),
-      h('button', { type: 'button', class: 'button', text: 'As it was', on: { click: () => { use(null); close(); } } })),
+    h(
+      'div',
+      { class: 'palette' },
+      PALETTE.map((color) =>
+        h('button', {
+          type: 'button',
+          class: 'swatch large',
+          'aria-label': color,
+          style: { background: color },
+          on: {
+            click: () => {
+              use(color);
+              close();
+            },
+          },
+        }),
+      ),
+    ),
+    h(
+      'div',
+      { class: 'row between' },
+      h(
+        'label',
+        { class: 'row' },
+        h('input', {
+          type: 'color',
+          class: 'swatch large',
+          value: colorIn(view, run),
+          'aria-label': 'Another colour',
+          on: { change: (event) => use(event.target.value) },
+        }),
+        'Another',
+      ),
+      h('button', {
+        type: 'button',
+        class: 'button',
+        text: 'As it was',
+        on: {
+          click: () => {
+            use(null);
+            close();
+          },
+        },
+      }),
+    ),
   ]);
 }

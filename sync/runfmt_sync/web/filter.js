@@ -30,7 +30,7 @@ export class FilterError extends Error {
 /**
  * Read a filter.
  * @param {string} text
- * @returns {(look: (path: string) => any) => boolean} whether a run is meant; `look` gives its value at a path
+ * @returns {(look: (path: string) => any) => boolean} whether a run is meant; `look` gives a value of it
  * @throws {FilterError}
  */
 export function parseFilter(text) {

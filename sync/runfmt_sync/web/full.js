@@ -16,8 +16,15 @@ export class FullPanel {
     this.legend = h('ul', { class: 'legend' });
     this.stage = h('div', { class: 'stage' });
     this.tools = panelTools({ isFull: true });
-    this.dialog = h('dialog', { class: 'full-screen', 'aria-label': 'Panel', tabindex: '-1' }, this.stage, this.legend);
-    this.dialog.addEventListener('close', () => { if (!this.dialog.open) change({ full: '' }); });
+    this.dialog = h(
+      'dialog',
+      { class: 'full-screen', 'aria-label': 'Panel', tabindex: '-1' },
+      this.stage,
+      this.legend,
+    );
+    this.dialog.addEventListener('close', () => {
+      if (!this.dialog.open) change({ full: '' });
+    });
     this.stop = onCursor(() => this.mark());
   }
 
@@ -30,7 +37,8 @@ export class FullPanel {
   /** Show the panel that the view names, if it does; `isOther`: other curves are needed. */
   update(isOther) {
     this.tools.update();
-    if (view.full !== (this.panel?.panel.id ?? '')) this.turnTo(metrics.panels.find((panel) => panel.id === view.full));
+    if (view.full !== (this.panel?.panel.id ?? ''))
+      this.turnTo(metrics.panels.find((panel) => panel.id === view.full));
     else if (isOther) this.panel?.refresh();
     else this.panel?.redraw();
   }
@@ -40,8 +48,16 @@ export class FullPanel {
     if (!panel) return;
     this.panel = new PanelView(panel, { isFull: true });
     const draw = this.panel.redraw;
-    this.panel.redraw = () => { draw(); requestAnimationFrame(() => this.drawLegend()); };
-    fill(this.stage, this.panel.element, this.tools.element, iconButton('close', 'Close (Esc)', () => this.dialog.close(), { class: 'quiet corner' }));
+    this.panel.redraw = () => {
+      draw();
+      requestAnimationFrame(() => this.drawLegend());
+    };
+    fill(
+      this.stage,
+      this.panel.element,
+      this.tools.element,
+      iconButton('close', 'Close (Esc)', () => this.dialog.close(), { class: 'quiet corner' }),
+    );
     if (!this.dialog.isConnected) document.body.append(this.dialog);
     this.dialog.showModal();
     this.dialog.focus();
@@ -56,12 +72,28 @@ export class FullPanel {
 
   drawLegend() {
     const lines = this.panel?.chart?.lines ?? [];
-    fill(this.legend, lines.map((line) => h('li', { 'data-line': line.id, on: { pointerenter: () => standOut(line.id), pointerleave: () => standOut(null) } },
-      h('span', { class: 'swatch', style: { background: line.color } }), h('span', { class: 'clip grow', text: line.name }),
-      h('span', { class: 'number', text: formatNumber(line.y.findLast((value) => value !== null) ?? NaN) }))));
+    fill(
+      this.legend,
+      lines.map((line) =>
+        h(
+          'li',
+          {
+            'data-line': line.id,
+            on: { pointerenter: () => standOut(line.id), pointerleave: () => standOut(null) },
+          },
+          h('span', { class: 'swatch', style: { background: line.color } }),
+          h('span', { class: 'clip grow', text: line.name }),
+          h('span', {
+            class: 'number',
+            text: formatNumber(line.y.findLast((value) => value !== null) ?? NaN),
+          }),
+        ),
+      ),
+    );
   }
 
   mark() {
-    for (const item of this.legend.children) item.classList.toggle('strong', item.dataset.line === cursor.strong);
+    for (const item of this.legend.children)
+      item.classList.toggle('strong', item.dataset.line === cursor.strong);
   }
 }

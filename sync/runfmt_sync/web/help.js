@@ -2,11 +2,18 @@
  * The help, and the keys.
  */
 
-import { h } from './dom.js';
+import { h, textButton } from './dom.js';
 
 const KEYS = [
-  ['/', 'Filter the runs'], ['j  k', 'Next, previous run'], ['Enter', 'Open the run'], ['x', 'Put the run into the charts, or take it out'],
-  ['e', 'Edit the name of the run'], ['c  t', 'Charts, table'], ['p', 'Search panels'], ['Esc', 'Close; reset the zoom'], ['?', 'This help'],
+  ['/', 'Filter the runs'],
+  ['j  k', 'Next, previous run'],
+  ['Enter', 'Open the run'],
+  ['x', 'Put the run into the charts, or take it out'],
+  ['e', 'Edit the name of the run'],
+  ['c  t', 'Charts, table'],
+  ['p', 'Search panels'],
+  ['Esc', 'Close; reset the zoom'],
+  ['?', 'This help'],
 ];
 const FILTERS = [
   ['resnet', 'name, id, tags or notes have the word'],
@@ -16,20 +23,44 @@ const FILTERS = [
   ['"summary.val/best loss" >= 1', 'quotes around names with spaces'],
 ];
 const CHARTS = [
-  ['Drag', 'zoom in, to finer points'], ['Double-click', 'see all again'], ['×  ▲  ▼', 'NaN, infinity, minus infinity'], ['◂ ┊', 'training went back to this step'],
+  ['Drag', 'zoom in, to finer points'],
+  ['Double-click', 'see all again'],
+  ['×  ▲  ▼', 'NaN, infinity, minus infinity'],
+  ['◂ ┊', 'training went back to this step'],
   ['Band', 'least to greatest, where points were reduced or runs grouped'],
 ];
 
 let dialog = null;
 
 export function openHelp() {
-  dialog ??= document.body.appendChild(h('dialog', { class: 'help', 'aria-label': 'Help' },
-    h('header', { class: 'row between' }, h('h2', { text: 'Help' }), h('button', { type: 'button', class: 'button', text: 'Close', on: { click: () => dialog.close() } })),
-    part('Keys', KEYS, 'kbd'), part('Filters', FILTERS, 'code'), part('Charts', CHARTS, 'span'),
-    h('p', { class: 'muted', text: 'The address holds the whole view: send it to a colleague.' })));
+  dialog ??= document.body.appendChild(
+    h(
+      'dialog',
+      { class: 'help', 'aria-label': 'Help' },
+      h(
+        'header',
+        { class: 'row between' },
+        h('h2', { text: 'Help' }),
+        textButton('Close', () => dialog.close()),
+      ),
+      part('Keys', KEYS, 'kbd'),
+      part('Filters', FILTERS, 'code'),
+      part('Charts', CHARTS, 'span'),
+      h('p', { class: 'muted', text: 'The address holds the whole view: send it to a colleague.' }),
+    ),
+  );
   if (!dialog.open) dialog.showModal();
 }
 
 function part(name, rows, tag) {
-  return h('section', { class: 'pairs' }, h('h3', { text: name }), h('dl', {}, rows.flatMap(([what, means]) => [h('dt', {}, h(tag, { text: what })), h('dd', { text: means })])));
+  return h(
+    'section',
+    { class: 'pairs' },
+    h('h3', { text: name }),
+    h(
+      'dl',
+      {},
+      rows.flatMap(([what, means]) => [h('dt', {}, h(tag, { text: what })), h('dd', { text: means })]),
+    ),
+  );
 }

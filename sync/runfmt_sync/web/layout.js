@@ -9,7 +9,8 @@ import { view } from './state.js';
 /** The panels of numbers, hidden or not. */
 export const numberPanels = () => metrics.panels.filter((panel) => panel.kind === 'number');
 
-const isHiddenAtFirst = (panel) => panel.stream === 'metrics' && Boolean(definitionOf(metrics.definitions, panel.key)?.hidden);
+const isHiddenAtFirst = (panel) =>
+  panel.stream === 'metrics' && Boolean(definitionOf(metrics.definitions, panel.key)?.hidden);
 
 /** Whether a panel is hidden: by somebody, or by the definition of its metric. */
 export function isHidden(panel) {
@@ -25,13 +26,20 @@ export function toggledPanel(panel) {
 
 /** What to change so that all panels are shown. */
 export function allShown() {
-  return { hide: [], show: numberPanels().filter(isHiddenAtFirst).map((panel) => panel.id) };
+  return {
+    hide: [],
+    show: numberPanels()
+      .filter(isHiddenAtFirst)
+      .map((panel) => panel.id),
+  };
 }
 
 /** The panels that are not hidden and have the names that are searched for. */
 export function shownPanels() {
   const words = view.panels.toLowerCase().split(/\s+/);
-  return numberPanels().filter((panel) => words.every((word) => panel.id.toLowerCase().includes(word)) && !isHidden(panel));
+  return numberPanels().filter(
+    (panel) => words.every((word) => panel.id.toLowerCase().includes(word)) && !isHidden(panel),
+  );
 }
 
 /** Panels by section: those without one first, the machine's last; what was searched for is one section. */

@@ -52,7 +52,9 @@ export async function notice(uids) {
 
 /** Begin, and go on for as long as the page is there. */
 export function follow() {
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) beat(); });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) beat();
+  });
   beat();
 }
 
@@ -74,7 +76,9 @@ async function beat() {
 }
 
 async function look() {
-  const uids = watched().filter((uid) => !runOf(uid)?.refused).slice(0, MOST);
+  const uids = watched()
+    .filter((uid) => !runOf(uid)?.refused)
+    .slice(0, MOST);
   const answer = await ask('pulse', { body: { uids } });
   const now = new Map(Object.entries(answer.runs));
   pulse.isLive = [...now.values()].some((run) => run.state === 'running');
@@ -87,7 +91,7 @@ async function look() {
   await refresh(changed);
 }
 
-/** Of a run that goes on and is seen for the first time, rows may have come since it was loaded; or it has ended. */
+/** Of one that goes on and is seen for the first time, rows may have come since it was loaded. */
 function hasChanged(uid, run) {
   if (marks.has(uid)) return marks.get(uid) !== textOf(run);
   return run.state === 'running' || run.state !== runOf(uid)?.state;

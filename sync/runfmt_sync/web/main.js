@@ -60,8 +60,25 @@ function start() {
   const link = iconButton('link', 'Copy a link to this view', copyLink);
   document.body.append(
     h('a', { class: 'skip', href: '#main', text: 'To the content', on: { click: skip } }),
-    h('header', { class: 'bar' }, h('a', { class: 'brand', href: '#/', 'aria-label': 'runfmt: all projects' }, h('img', { src: 'web/icon.svg', alt: '' }), h('span', { text: 'runfmt' })), path, tabs, h('span', { class: 'grow' }), dot, link, themeButton(), iconButton('help', 'Help (?)', openHelp)),
-    place);
+    h(
+      'header',
+      { class: 'bar' },
+      h(
+        'a',
+        { class: 'brand', href: '#/', 'aria-label': 'runfmt: all projects' },
+        h('img', { src: 'web/icon.svg', alt: '' }),
+        h('span', { text: 'runfmt' }),
+      ),
+      path,
+      tabs,
+      h('span', { class: 'grow' }),
+      dot,
+      link,
+      themeButton(),
+      iconButton('help', 'Help (?)', openHelp),
+    ),
+    place,
+  );
   onChange(show);
   onTheme(() => page?.update(null));
   onPulse(showPulse);
@@ -98,10 +115,23 @@ function turnTo(name) {
 function showPath(now, name) {
   const project = now.project === null ? 'All runs' : now.project || '(no project)';
   const open = runsOf(now.project).find((one) => one.tail === now.run);
-  fill(path, name !== 'projects' && h('span', { class: 'clip', text: project, title: project }),
-    name === 'run' && open && h('span', { class: 'clip', text: open.name }));
+  fill(
+    path,
+    name !== 'projects' && h('span', { class: 'clip', text: project, title: project }),
+    name === 'run' && open && h('span', { class: 'clip', text: open.name }),
+  );
   const hadFocus = tabs.contains(document.activeElement);
-  fill(tabs, name !== 'projects' && TABS.map((tab) => h('a', { href: addressOf({ ...now, page: tab, full: '' }), 'aria-current': tab === name ? 'page' : null, text: PAGES[tab].title })));
+  fill(
+    tabs,
+    name !== 'projects' &&
+      TABS.map((tab) =>
+        h('a', {
+          href: addressOf({ ...now, page: tab, full: '' }),
+          'aria-current': tab === name ? 'page' : null,
+          text: PAGES[tab].title,
+        }),
+      ),
+  );
   if (hadFocus) tabs.querySelector('[aria-current]')?.focus();
   document.title = [open?.name, name !== 'projects' && project, 'runfmt'].filter(Boolean).join(' · ');
 }
@@ -111,7 +141,9 @@ function showPulse() {
   if (dot.dataset.word === word) return;
   dot.dataset.word = word;
   dot.className = `live ${word.replaceAll(' ', '-')}`;
-  dot.title = pulse.isFollowing ? 'Changes appear within two seconds' : 'The server does not answer; the page tries again every second';
+  dot.title = pulse.isFollowing
+    ? 'Changes appear within two seconds'
+    : 'The server does not answer; the page tries again every second';
   dot.textContent = word;
 }
 

@@ -14,7 +14,13 @@ let count = 0;
  */
 export function openBox(anchor, label, contents, { wide = false } = {}) {
   count += 1;
-  const box = h('div', { class: wide ? 'box wide' : 'box', popover: 'auto', role: 'dialog', 'aria-label': label, id: `box-${count}` });
+  const box = h('div', {
+    class: wide ? 'box wide' : 'box',
+    popover: 'auto',
+    role: 'dialog',
+    'aria-label': label,
+    id: `box-${count}`,
+  });
   const close = () => box.hidePopover();
   box.append(...contents(close));
   box.addEventListener('toggle', (event) => {
@@ -46,13 +52,29 @@ function put(box, anchor) {
  * @param {{label: string, act: () => void, isOn?: boolean}[]} items `isOn`: it is a switch
  */
 export function openMenu(anchor, label, items) {
-  openBox(anchor, label, (close) => items.map(({ label: text, act, isOn }) => {
-    const role = isOn === undefined ? 'menuitem' : 'menuitemcheckbox';
-    return h('button', {
-      type: 'button', class: 'item', role, ...(isOn !== undefined && { 'aria-checked': String(isOn) }),
-      on: { click: () => { close(); act(); }, keydown: moveFocus },
-    }, isOn !== undefined && h('span', { class: 'tick', text: isOn ? '✓' : '' }), text);
-  }));
+  openBox(anchor, label, (close) =>
+    items.map(({ label: text, act, isOn }) => {
+      const role = isOn === undefined ? 'menuitem' : 'menuitemcheckbox';
+      return h(
+        'button',
+        {
+          type: 'button',
+          class: 'item',
+          role,
+          ...(isOn !== undefined && { 'aria-checked': String(isOn) }),
+          on: {
+            click: () => {
+              close();
+              act();
+            },
+            keydown: moveFocus,
+          },
+        },
+        isOn !== undefined && h('span', { class: 'tick', text: isOn ? '✓' : '' }),
+        text,
+      );
+    }),
+  );
 }
 
 function moveFocus(event) {
@@ -64,10 +86,20 @@ function moveFocus(event) {
 
 /** A button that opens a box or a menu. */
 export function menuButton(text, label, open, { glyph = null, props = {} } = {}) {
-  const button = h('button', {
-    type: 'button', class: 'button', 'aria-label': label, title: label, 'aria-haspopup': 'dialog', ...props,
-    on: { click: () => open(button) },
-  }, glyph && icon(glyph), text && h('span', { text }));
+  const button = h(
+    'button',
+    {
+      type: 'button',
+      class: 'button',
+      'aria-label': label,
+      title: label,
+      'aria-haspopup': 'dialog',
+      ...props,
+      on: { click: () => open(button) },
+    },
+    glyph && icon(glyph),
+    text && h('span', { text }),
+  );
   return button;
 }
 
@@ -85,13 +117,37 @@ export function searchList(placeholder, choices, isOn, pick, { many = false } = 
     const found = choices.filter(({ label }) => words.every((word) => label.toLowerCase().includes(word)));
     list.replaceChildren(...found.slice(0, most).map(choice));
     if (!found.length) list.append(h('p', { class: 'muted pad', text: 'Nothing has that name.' }));
-    if (found.length > most) list.append(h('p', { class: 'muted pad', text: `and ${found.length - most} more: search for them` }));
+    if (found.length > most)
+      list.append(h('p', { class: 'muted pad', text: `and ${found.length - most} more: search for them` }));
   };
-  const choice = ({ id, label, note }) => h('button', {
-    type: 'button', class: 'item', role: many ? 'checkbox' : 'option', [many ? 'aria-checked' : 'aria-selected']: String(isOn(id)),
-    on: { click: () => { pick(id); show(); }, keydown: moveFocus },
-  }, h('span', { class: 'tick', text: isOn(id) ? '✓' : '' }), h('span', { class: 'grow', text: label }), note && h('span', { class: 'muted', text: note }));
-  const input = h('input', { type: 'search', class: 'field', placeholder, 'aria-label': placeholder, autofocus: true, on: { input: show } });
+  const choice = ({ id, label, note }) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'item',
+        role: many ? 'checkbox' : 'option',
+        [many ? 'aria-checked' : 'aria-selected']: String(isOn(id)),
+        on: {
+          click: () => {
+            pick(id);
+            show();
+          },
+          keydown: moveFocus,
+        },
+      },
+      h('span', { class: 'tick', text: isOn(id) ? '✓' : '' }),
+      h('span', { class: 'grow', text: label }),
+      note && h('span', { class: 'muted', text: note }),
+    );
+  const input = h('input', {
+    type: 'search',
+    class: 'field',
+    placeholder,
+    'aria-label': placeholder,
+    autofocus: true,
+    on: { input: show },
+  });
   show();
   return [input, list];
 }

@@ -21,7 +21,14 @@ const [PERIOD, LONG_PERIOD] = [900, 10_000];
 const MANY = 2000;
 
 /** `left` is how many keys the server did not name; `problems` are those of single runs, by uid. */
-export const metrics = { panels: [], definitions: [], left: 0, problems: {}, isLoading: false, problem: null };
+export const metrics = {
+  panels: [],
+  definitions: [],
+  left: 0,
+  problems: {},
+  isLoading: false,
+  problem: null,
+};
 
 const listeners = new Set();
 let asked = '';
@@ -33,7 +40,7 @@ export function onMetrics(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Ask for the metrics of runs; `again`, from time to time, although they were asked for: there may be new ones. */
+/** Ask for the metrics of runs; `again`: from time to time, for there may be new ones. */
 export async function loadMetrics(uids, again = false) {
   const wanted = uids.join();
   const period = metrics.panels.length < MANY ? PERIOD : LONG_PERIOD;
@@ -52,10 +59,15 @@ export async function loadMetrics(uids, again = false) {
 }
 
 function accept(answers) {
-  const panels = answers.flatMap(({ keys }, i) => keys.map((key) => ({ ...key, stream: STREAMS[i], id: i ? `system:${key.key}` : key.key })));
+  const panels = answers.flatMap(({ keys }, i) =>
+    keys.map((key) => ({ ...key, stream: STREAMS[i], id: i ? `system:${key.key}` : key.key })),
+  );
   Object.assign(metrics, {
-    panels, definitions: answers[0]?.definitions ?? [], left: answers.reduce((sum, { left }) => sum + (left ?? 0), 0),
+    panels,
+    definitions: answers[0]?.definitions ?? [],
+    left: answers.reduce((sum, { left }) => sum + (left ?? 0), 0),
     problems: Object.assign({}, ...answers.map((answer) => answer.problems)),
-    isLoading: false, problem: null,
+    isLoading: false,
+    problem: null,
   });
 }

@@ -38,26 +38,54 @@ export class PanelView {
     this.note = h('p', { class: 'panel-note', role: 'status' });
     this.body = h('div', { class: 'panel-body' }, this.note);
     this.foot = h('span', { class: 'axis-name' });
-    this.element = h('article', { class: isFull ? 'panel full' : 'panel', 'aria-label': panel.key }, this.header(), this.body);
+    this.element = h(
+      'article',
+      { class: isFull ? 'panel full' : 'panel', 'aria-label': panel.key },
+      this.header(),
+      this.body,
+    );
   }
 
   header() {
-    const more = iconButton('more', `More about ${this.panel.key}`, () => openMenu(more, this.panel.key, this.actions()), { 'aria-haspopup': 'dialog' });
-    return h('header', { class: 'panel-head' },
-      h('h3', { class: 'clip', title: this.panel.key, text: this.panel.key }), this.foot,
-      h('div', { class: 'panel-acts' }, !this.isFull && iconButton('expand', `Fill the screen with ${this.panel.key}`, () => change({ full: this.panel.id })), more));
+    const more = iconButton(
+      'more',
+      `More about ${this.panel.key}`,
+      () => openMenu(more, this.panel.key, this.actions()),
+      { 'aria-haspopup': 'dialog' },
+    );
+    return h(
+      'header',
+      { class: 'panel-head' },
+      h('h3', { class: 'clip', title: this.panel.key, text: this.panel.key }),
+      this.foot,
+      h(
+        'div',
+        { class: 'panel-acts' },
+        !this.isFull &&
+          iconButton('expand', `Fill the screen with ${this.panel.key}`, () =>
+            change({ full: this.panel.id }),
+          ),
+        more,
+      ),
+    );
   }
 
   actions() {
     const { id, key } = this.panel;
     const isLog = view.log.includes(id);
     return [
-      { label: 'Logarithmic', isOn: this.isLog(), act: () => change({ log: isLog ? view.log.filter((one) => one !== id) : [...view.log, id] }) },
-      ...(this.chart ? [
-        { label: 'Save as PNG', act: () => savePng(key, this.chart) },
-        { label: 'Save as SVG', act: () => saveSvg(key, this.chart) },
-        { label: 'Save as CSV, all points', act: () => saveCsv(key, this.wanted()) },
-      ] : []),
+      {
+        label: 'Logarithmic',
+        isOn: this.isLog(),
+        act: () => change({ log: isLog ? view.log.filter((one) => one !== id) : [...view.log, id] }),
+      },
+      ...(this.chart
+        ? [
+            { label: 'Save as PNG', act: () => savePng(key, this.chart) },
+            { label: 'Save as SVG', act: () => saveSvg(key, this.chart) },
+            { label: 'Save as CSV, all points', act: () => saveCsv(key, this.wanted()) },
+          ]
+        : []),
       { label: 'Hide panel', act: () => change({ ...toggledPanel(this.panel), full: '' }) },
     ];
   }
@@ -85,10 +113,21 @@ export class PanelView {
   wanted() {
     const runs = chosen(view);
     const [from, to] = widened(this.zoom());
-    const points = Math.round(Math.min(Math.max(POINTS / (runs.length || 1), LEAST), this.isFull ? 4 * MOST : MOST));
+    const points = Math.round(
+      Math.min(Math.max(POINTS / (runs.length || 1), LEAST), this.isFull ? 4 * MOST : MOST),
+    );
     return runs.map((run) => ({
-      run, color: colorIn(view, run),
-      asked: { uid: run.uid, key: this.panel.key, stream: this.panel.stream, x: this.axis(), from, to, points },
+      run,
+      color: colorIn(view, run),
+      asked: {
+        uid: run.uid,
+        key: this.panel.key,
+        stream: this.panel.stream,
+        x: this.axis(),
+        from,
+        to,
+        points,
+      },
     }));
   }
 
@@ -101,7 +140,9 @@ export class PanelView {
     const curves = await Promise.allSettled(wanted.map(({ asked }) => loadCurve(asked)));
     if (mine !== this.asking) return;
     this.problem = curves.map((one, i) => problemOf(one, wanted[i].run)).find(Boolean) ?? '';
-    this.items = wanted.map((one, i) => ({ ...one, curve: curves[i].value })).filter(({ curve }) => curve && (curve.x.length || curve.marks?.length));
+    this.items = wanted
+      .map((one, i) => ({ ...one, curve: curves[i].value }))
+      .filter(({ curve }) => curve && (curve.x.length || curve.marks?.length));
     this.redraw();
   }
 
@@ -127,7 +168,9 @@ export class PanelView {
 
   nothing() {
     if (this.problem) return this.problem;
-    return this.zoom() ? 'No points in this part. Double-click a chart to see all.' : 'The chosen runs have no values here yet.';
+    return this.zoom()
+      ? 'No points in this part. Double-click a chart to see all.'
+      : 'The chosen runs have no values here yet.';
   }
 
   makeChart(axis) {
@@ -138,13 +181,24 @@ export class PanelView {
     const xDomain = range[0] === range[1] ? [range[0] - 0.5, range[1] + 0.5] : range;
     const options = { smooth: view.smooth, log, range: xDomain, spread: view.spread };
     const lines = view.group ? groupLines(this.groups(), options) : linesOf(this.items.map(asItem), options);
-    return { lines, axis, axisName: AXIS_NAMES[axis] ?? axis, xDomain, yDomain: domainOf(lines, { log, clip: view.clip }), log };
+    return {
+      lines,
+      axis,
+      axisName: AXIS_NAMES[axis] ?? axis,
+      xDomain,
+      yDomain: domainOf(lines, { log, clip: view.clip }),
+      log,
+    };
   }
 
   groups() {
     const curveOf = new Map(this.items.map((item) => [item.run, item.curve]));
-    return grouped(view, this.items.map((item) => item.run)).map((group) => ({
-      ...group, curves: group.runs.map((run) => curveOf.get(run)),
+    return grouped(
+      view,
+      this.items.map((item) => item.run),
+    ).map((group) => ({
+      ...group,
+      curves: group.runs.map((run) => curveOf.get(run)),
     }));
   }
 
@@ -173,7 +227,10 @@ function widened(zoom) {
 
 /** A chart in words. */
 function describe(key, { lines, axisName }) {
-  const last = lines.slice(0, 5).map((line) => `${line.name} ${formatNumber(line.y.findLast((value) => value !== null) ?? NaN)}`);
+  const last = lines
+    .slice(0, 5)
+    .map((line) => `${line.name} ${formatNumber(line.y.findLast((value) => value !== null) ?? NaN)}`);
   const left = lines.length - last.length;
-  return `${key} over ${axisName}. Last values: ${last.join(', ')}${left > 0 ? ` and ${left} more` : ''}. Arrow keys read values.`;
+  const more = left > 0 ? ` and ${left} more` : '';
+  return `${key} over ${axisName}. Last values: ${last.join(', ')}${more}. Arrow keys read values.`;
 }

@@ -4,7 +4,7 @@
 
 import { chosen } from './choice.js';
 import { forget } from './curves.js';
-import { emptyState, fill, h, icon } from './dom.js';
+import { emptyState, fill, h, icon, textButton } from './dom.js';
 import { FullPanel } from './full.js';
 import { inSections, shownPanels } from './layout.js';
 import { onChanged, onPulse } from './live.js';
@@ -28,10 +28,19 @@ export class Panels {
     this.drawn = '';
     this.tools = panelTools();
     this.sections = h('div', { class: 'sections' });
-    this.element = h('section', { class: 'panels', 'aria-label': 'Charts' }, this.tools.element, this.sections);
+    this.element = h(
+      'section',
+      { class: 'panels', 'aria-label': 'Charts' },
+      this.tools.element,
+      this.sections,
+    );
     this.full = new FullPanel();
     this.sight = new IntersectionObserver((entries) => this.see(entries), { rootMargin: AHEAD });
-    this.stop = [onMetrics(() => this.update()), onChanged((uids) => this.renew(uids)), onPulse(() => this.retry())];
+    this.stop = [
+      onMetrics(() => this.update()),
+      onChanged((uids) => this.renew(uids)),
+      onPulse(() => this.retry()),
+    ];
   }
 
   close() {
@@ -62,24 +71,40 @@ export class Panels {
   }
 
   retry() {
-    if (metrics.problem) loadMetrics(chosen(view).map((run) => run.uid), true);
+    if (metrics.problem)
+      loadMetrics(
+        chosen(view).map((run) => run.uid),
+        true,
+      );
   }
 
   see(entries) {
-    for (const { target, isIntersecting } of entries) this.views.get(target.dataset.panel)?.setInSight(isIntersecting);
+    for (const { target, isIntersecting } of entries)
+      this.views.get(target.dataset.panel)?.setInSight(isIntersecting);
   }
 
   /** Put sections and panels in place, where others are to be shown than before. */
   arrange() {
     const panels = shownPanels();
     const sections = inSections(panels);
-    const plan = JSON.stringify([panels.map((panel) => panel.id), view.folded, [...this.parts], view.size, this.emptiness(panels)?.[0], metrics.problems]);
+    const plan = JSON.stringify([
+      panels.map((panel) => panel.id),
+      view.folded,
+      [...this.parts],
+      view.size,
+      this.emptiness(panels)?.[0],
+      metrics.problems,
+    ]);
     if (plan === this.drawn) return;
     this.drawn = plan;
     const there = new Set(panels.map((panel) => panel.id));
     for (const [id, one] of this.views) if (!there.has(id)) this.drop(id, one);
     const empty = this.emptiness(panels);
-    fill(this.sections, complaints(), empty ? emptyState(...empty) : sections.map(([name, inside]) => this.section(name, inside)));
+    fill(
+      this.sections,
+      complaints(),
+      empty ? emptyState(...empty) : sections.map(([name, inside]) => this.section(name, inside)),
+    );
   }
 
   drop(id, one) {
@@ -92,26 +117,50 @@ export class Panels {
   emptiness(panels) {
     if (panels.length) return null;
     if (metrics.problem) return ['The metrics could not be read', metrics.problem.message];
-    if (metrics.isLoading || status.isLoading) return ['Loading…', 'The metrics of the chosen runs are on their way.'];
-    if (!chosen(view).length) return ['No runs are in the charts', 'Choose some with the eyes in the list of runs.'];
-    if (view.panels) return ['No panel has that name', `Nothing is called “${view.panels}”. Search for another name.`];
+    if (metrics.isLoading || status.isLoading)
+      return ['Loading…', 'The metrics of the chosen runs are on their way.'];
+    if (!chosen(view).length)
+      return ['No runs are in the charts', 'Choose some with the eyes in the list of runs.'];
+    if (view.panels)
+      return ['No panel has that name', `Nothing is called “${view.panels}”. Search for another name.`];
     if (metrics.panels.length) return ['All panels are hidden', 'Show them again with “Panels”, above.'];
     return ['These runs have no metrics yet', 'Whatever the trainer logs appears here within two seconds.'];
   }
 
   section(name, panels) {
     const isFolded = view.folded.includes(name);
-    const fold = () => change({ folded: isFolded ? view.folded.filter((one) => one !== name) : [...view.folded, name] });
-    const head = h('h2', {}, h('button', { type: 'button', class: 'fold', 'aria-expanded': String(!isFolded), on: { click: fold } },
-      icon(isFolded ? 'right' : 'down'), name, h('span', { class: 'count', text: String(panels.length) })));
+    const fold = () =>
+      change({ folded: isFolded ? view.folded.filter((one) => one !== name) : [...view.folded, name] });
+    const head = h(
+      'h2',
+      {},
+      h(
+        'button',
+        { type: 'button', class: 'fold', 'aria-expanded': String(!isFolded), on: { click: fold } },
+        icon(isFolded ? 'right' : 'down'),
+        name,
+        h('span', { class: 'count', text: String(panels.length) }),
+      ),
+    );
     if (isFolded) {
       for (const { id } of panels) if (this.views.has(id)) this.drop(id, this.views.get(id));
       return h('section', { class: 'section' }, head);
     }
     const most = this.parts.get(name) ?? PART;
-    return h('section', { class: 'section' }, head,
-      h('div', { class: `grid size-${view.size}` }, panels.slice(0, most).map((panel) => this.viewOf(panel).element)),
-      panels.length > most && h('button', { type: 'button', class: 'button', text: `Show ${Math.min(PART, panels.length - most)} more of ${panels.length - most}`, on: { click: () => this.showMore(name, most) } }));
+    return h(
+      'section',
+      { class: 'section' },
+      head,
+      h(
+        'div',
+        { class: `grid size-${view.size}` },
+        panels.slice(0, most).map((panel) => this.viewOf(panel).element),
+      ),
+      panels.length > most &&
+        textButton(`Show ${Math.min(PART, panels.length - most)} more of ${panels.length - most}`, () =>
+          this.showMore(name, most),
+        ),
+    );
   }
 
   showMore(name, most) {
@@ -132,6 +181,12 @@ export class Panels {
 
 /** What is wrong with single runs; the others are shown. */
 function complaints() {
-  return Object.entries(metrics.problems).map(([uid, problem]) => h('p', { class: 'complaint error', role: 'alert' },
-    h('strong', { text: runOf(uid)?.name ?? uid }), ` ${problem}`));
+  return Object.entries(metrics.problems).map(([uid, problem]) =>
+    h(
+      'p',
+      { class: 'complaint error', role: 'alert' },
+      h('strong', { text: runOf(uid)?.name ?? uid }),
+      ` ${problem}`,
+    ),
+  );
 }

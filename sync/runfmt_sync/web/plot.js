@@ -17,7 +17,7 @@ const REACH = 0.03;
 
 export class Plot {
   /**
-   * @param {{zoom: (span: [number, number]|null) => void}} acts zoom: a span of the axis was chosen; null: all of it
+   * @param {{zoom: (span: [number, number]|null) => void}} acts zoom: a span was chosen; null: all
    */
   constructor(acts) {
     this.acts = acts;
@@ -75,7 +75,9 @@ export class Plot {
     const { width, height } = this.element.getBoundingClientRect();
     const at = cursor.axis === this.chart.axis ? cursor.at : null;
     const readings = at === null ? [] : this.readings(at);
-    const points = readings.filter((one) => one.value !== null).map(({ line, x, value }) => ({ x, y: value, color: line.color }));
+    const points = readings
+      .filter((one) => one.value !== null)
+      .map(({ line, x, value }) => ({ x, y: value, color: line.color }));
     const span = this.drag && Math.abs(this.drag.to - this.drag.from) >= LEAST ? this.drag.span : null;
     drawCursor(penOf(this.over, width, height), this.layout, chartTheme(), { at, points, span });
   }
@@ -83,16 +85,22 @@ export class Plot {
   /** What each line says at a place; lines that end before are left out. */
   readings(at) {
     const reach = (this.chart.xDomain[1] - this.chart.xDomain[0]) * REACH;
-    return this.chart.lines.map((line) => readingOf(line, at)).filter((one) => one && Math.abs(one.x - at) <= Math.max(reach, one.gap));
+    return this.chart.lines
+      .map((line) => readingOf(line, at))
+      .filter((one) => one && Math.abs(one.x - at) <= Math.max(reach, one.gap));
   }
 
   listen() {
     const { over } = this;
     over.addEventListener('pointermove', (event) => this.move(event));
-    over.addEventListener('pointerleave', (event) => { if (!this.drag && event.pointerType !== 'touch') moveCursor(null, null, null); });
+    over.addEventListener('pointerleave', (event) => {
+      if (!this.drag && event.pointerType !== 'touch') moveCursor(null, null, null);
+    });
     over.addEventListener('pointerdown', (event) => this.press(event));
     over.addEventListener('pointerup', (event) => this.release(event));
-    over.addEventListener('pointercancel', () => { this.drag = null; });
+    over.addEventListener('pointercancel', () => {
+      this.drag = null;
+    });
     over.addEventListener('dblclick', () => this.acts.zoom(null));
     over.addEventListener('keydown', (event) => this.key(event));
     over.addEventListener('blur', () => moveCursor(null, null, null));
@@ -106,7 +114,11 @@ export class Plot {
       this.drag.to = place;
       this.drag.span = [this.layout.x.value(this.drag.from), at];
     }
-    this.point(at, { x: event.clientX, y: event.clientY }, this.layout.y.value(event.clientY - this.over.getBoundingClientRect().top));
+    this.point(
+      at,
+      { x: event.clientX, y: event.clientY },
+      this.layout.y.value(event.clientY - this.over.getBoundingClientRect().top),
+    );
   }
 
   placeOf(event) {
@@ -129,7 +141,7 @@ export class Plot {
 
   press(event) {
     if (event.button !== 0 || !this.layout) return;
-    if (event.pointerType === 'touch') return this.move(event); // a finger reads; there is no room to aim at both ends
+    if (event.pointerType === 'touch') return this.move(event); // a finger reads: it hides what it aims at
     this.over.setPointerCapture(event.pointerId);
     const place = this.placeOf(event);
     this.drag = { from: place, to: place, span: null };
@@ -168,16 +180,23 @@ function penOf(canvas, width, height) {
 /** What a line says at a place: its nearest point, or a NaN or infinity that is nearer. */
 function readingOf(line, at) {
   const i = nearest(line.x, at);
-  const mark = line.marks.reduce((best, one) => (best && Math.abs(best[0] - at) <= Math.abs(one[0] - at) ? best : one), null);
-  if (mark && (i < 0 || Math.abs(mark[0] - at) < Math.abs(line.x[i] - at))) return { line, x: mark[0], value: null, text: mark[1], gap: 0 };
+  const mark = line.marks.reduce(
+    (best, one) => (best && Math.abs(best[0] - at) <= Math.abs(one[0] - at) ? best : one),
+    null,
+  );
+  if (mark && (i < 0 || Math.abs(mark[0] - at) < Math.abs(line.x[i] - at)))
+    return { line, x: mark[0], value: null, text: mark[1], gap: 0 };
   if (i < 0 || line.y[i] === null) return null;
-  const gap = Math.max(line.x[i] - (line.x[i - 1] ?? line.x[i]), (line.x[i + 1] ?? line.x[i]) - line.x[i]) / 2;
+  const gap =
+    Math.max(line.x[i] - (line.x[i - 1] ?? line.x[i]), (line.x[i + 1] ?? line.x[i]) - line.x[i]) / 2;
   return { line, x: line.x[i], value: line.y[i], raw: line.raw?.[i] ?? null, gap };
 }
 
 function readingText({ line, value, text, raw }) {
   return {
-    name: line.name, color: line.color, isNearest: false,
+    name: line.name,
+    color: line.color,
+    isNearest: false,
     text: text ?? formatNumber(value),
     raw: raw === null || raw === undefined ? '' : formatNumber(raw),
   };

@@ -4,7 +4,7 @@
 
 import { chosen, listed } from './choice.js';
 import { allColumns, columnOf, shownColumns } from './columns.js';
-import { emptyState, fill, h } from './dom.js';
+import { emptyState, fill, h, loading, textButton } from './dom.js';
 import { menuButton, openBox, searchList } from './menu.js';
 import { load, onRuns, status } from './runs.js';
 import { change, view } from './state.js';
@@ -16,16 +16,29 @@ export class RunList {
     this.isNarrow = isNarrow;
     this.table = new RunTable({ isNarrow });
     this.filter = h('input', {
-      type: 'search', class: 'field grow', placeholder: 'Filter: config.lr > 0.01', 'aria-label': 'Filter the runs', spellcheck: 'false', autocomplete: 'off', 'data-key': '/',
-      'aria-describedby': 'filter-said', on: { input: () => change({ filter: this.filter.value }, { replace: true }) },
+      type: 'search',
+      class: 'field grow',
+      placeholder: 'Filter: config.lr > 0.01',
+      'aria-label': 'Filter the runs',
+      spellcheck: 'false',
+      autocomplete: 'off',
+      'data-key': '/',
+      'aria-describedby': 'filter-said',
+      on: { input: () => change({ filter: this.filter.value }, { replace: true }) },
     });
     this.said = h('p', { class: 'said', id: 'filter-said', role: 'status' });
     this.group = menuButton('', 'Group the runs', openGroups, { glyph: 'group' });
     this.columns = menuButton('Columns', 'Choose columns', openColumns, { glyph: 'columns' });
     this.count = h('span', { class: 'muted nowrap' });
     this.empty = h('div');
-    this.element = h('section', { class: isNarrow ? 'runlist narrow' : 'runlist', 'aria-label': 'Runs' },
-      h('div', { class: 'tools' }, this.filter, this.group, !isNarrow && this.columns, this.count), this.said, this.table.element, this.empty);
+    this.element = h(
+      'section',
+      { class: isNarrow ? 'runlist narrow' : 'runlist', 'aria-label': 'Runs' },
+      h('div', { class: 'tools' }, this.filter, this.group, !isNarrow && this.columns, this.count),
+      this.said,
+      this.table.element,
+      this.empty,
+    );
     this.stop = onRuns(() => this.update());
   }
 
@@ -39,9 +52,15 @@ export class RunList {
     if (this.filter !== document.activeElement) this.filter.value = view.filter;
     this.filter.setAttribute('aria-invalid', String(Boolean(error)));
     fill(this.said, error && complaint(view.filter, error));
-    fill(this.group, this.group.firstChild, h('span', { class: 'clip', text: view.group ? columnOf(view.group).label : 'Group' }));
+    fill(
+      this.group,
+      this.group.firstChild,
+      h('span', { class: 'clip', text: view.group ? columnOf(view.group).label : 'Group' }),
+    );
     this.group.classList.toggle('on', Boolean(view.group));
-    this.count.textContent = status.isLoading ? `${runs.length}…` : `${chosen(view).length} of ${runs.length}`;
+    this.count.textContent = status.isLoading
+      ? `${runs.length}…`
+      : `${chosen(view).length} of ${runs.length}`;
     this.count.title = 'in charts, of the runs that are listed';
     this.table.element.hidden = !runs.length;
     fill(this.empty, !runs.length && nothing());
@@ -52,30 +71,71 @@ export class RunList {
 /** What is wrong with a filter, and where it is. */
 function complaint(text, error) {
   const at = error.position;
-  return [h('code', {}, text.slice(0, at), h('mark', { text: text.slice(at) || ' ' })), h('span', { class: 'error', text: ` ${error.message}` })];
+  return [
+    h('code', {}, text.slice(0, at), h('mark', { text: text.slice(at) || ' ' })),
+    h('span', { class: 'error', text: ` ${error.message}` }),
+  ];
 }
 
 function nothing() {
   if (status.problem) {
-    return emptyState('The runs could not be read', status.problem.message, h('button', { type: 'button', class: 'button primary', text: 'Try again', on: { click: () => load(view.project, true) } }));
+    return emptyState(
+      'The runs could not be read',
+      status.problem.message,
+      textButton('Try again', () => load(view.project, true), { class: 'button primary' }),
+    );
   }
-  if (status.isLoading || status.scope === undefined) return h('p', { class: 'muted pad', text: 'Loading…' });
-  if (view.filter) return emptyState('No run is like that', 'The filter leaves nothing over.', h('button', { type: 'button', class: 'button', text: 'Clear the filter', on: { click: () => change({ filter: '' }) } }));
+  if (status.isLoading || status.scope === undefined) return loading();
+  if (view.filter)
+    return emptyState(
+      'No run is like that',
+      'The filter leaves nothing over.',
+      textButton('Clear the filter', () => change({ filter: '' })),
+    );
   return emptyState('No runs yet', 'Call runfmt.init() in the trainer: the run appears here by itself.');
 }
 
 function openGroups(anchor) {
-  const choices = [{ id: '', label: 'Not grouped' }, ...allColumns(listed(view).runs).filter((id) => !id.startsWith('summary.')).map((id) => ({ id, label: id }))];
-  openBox(anchor, 'Group the runs', (close) => searchList('Group by', choices, (id) => id === view.group, (id) => { change({ group: id }); close(); }), { wide: true });
+  const choices = [
+    { id: '', label: 'Not grouped' },
+    ...allColumns(listed(view).runs)
+      .filter((id) => !id.startsWith('summary.'))
+      .map((id) => ({ id, label: id })),
+  ];
+  openBox(
+    anchor,
+    'Group the runs',
+    (close) =>
+      searchList(
+        'Group by',
+        choices,
+        (id) => id === view.group,
+        (id) => {
+          change({ group: id });
+          close();
+        },
+      ),
+    { wide: true },
+  );
 }
 
 function openColumns(anchor) {
   const { runs } = listed(view);
   const shown = () => shownColumns(view, runs).map((column) => column.id);
   const choices = allColumns(runs).map((id) => ({ id, label: id }));
-  const toggle = (id) => change({ columns: shown().includes(id) ? shown().filter((one) => one !== id) : [...shown(), id] });
-  openBox(anchor, 'Choose columns', () => [
-    ...searchList('Search columns', choices, (id) => shown().includes(id), toggle, { many: true }),
-    h('div', { class: 'row pad' }, h('button', { type: 'button', class: 'button', text: 'As at first', on: { click: () => change({ columns: null }) } })),
-  ], { wide: true });
+  const toggle = (id) =>
+    change({ columns: shown().includes(id) ? shown().filter((one) => one !== id) : [...shown(), id] });
+  openBox(
+    anchor,
+    'Choose columns',
+    () => [
+      ...searchList('Search columns', choices, (id) => shown().includes(id), toggle, { many: true }),
+      h(
+        'div',
+        { class: 'row pad' },
+        textButton('As at first', () => change({ columns: null })),
+      ),
+    ],
+    { wide: true },
+  );
 }

@@ -26,7 +26,8 @@ const TAIL = 12;
 const found = new Map();
 const listeners = new Set();
 let colors = new Map();
-let loading = null;
+/** Which call of load counts: the last one. */
+let current = null;
 
 /** What is going on: `scope` is the project that was loaded (null: all), `problem` why not. */
 export const status = { scope: undefined, isLoading: false, problem: null };
@@ -41,7 +42,7 @@ function tell() {
   for (const listener of listeners) listener();
 }
 
-/** All runs of a project, or of all projects; the newest first. Of those that cannot be read the project is not known. */
+/** All runs of a project, or of all projects; of those that cannot be read no project is known. */
 export function runsOf(project) {
   const all = [...found.values()].sort((a, b) => (a.uid < b.uid ? 1 : -1));
   return project === null ? all : all.filter((run) => run.project === project);
@@ -56,8 +57,7 @@ export const colorOf = (uid) => colors.get(uid) ?? '#888888';
 export async function load(project, again = false) {
   const isCovered = status.scope === project || status.scope === null;
   if (isCovered && !again && !status.problem) return;
-  loading?.abort();
-  const mine = (loading = new AbortController());
+  const mine = (current = {});
   Object.assign(status, { scope: project, isLoading: true, problem: null });
   tell();
   try {
@@ -66,7 +66,7 @@ export async function load(project, again = false) {
     if (!(error instanceof Problem)) throw error;
     status.problem = error;
   } finally {
-    if (mine === loading) status.isLoading = false;
+    if (mine === current) status.isLoading = false;
   }
   tell();
 }
@@ -74,9 +74,13 @@ export async function load(project, again = false) {
 async function loadPages(project, mine) {
   const seen = new Set();
   for (let after = ''; after !== null;) {
-    const query = new URLSearchParams({ limit: String(PAGE), ...(after && { after }), ...(project !== null && { project }) });
+    const query = new URLSearchParams({
+      limit: String(PAGE),
+      ...(after && { after }),
+      ...(project !== null && { project }),
+    });
     const answer = await ask(`runs?${query}`);
-    if (mine.signal.aborted) return;
+    if (mine !== current) return;
     for (const row of answer.runs) seen.add(take(row));
     after = answer.next;
     settle();
@@ -107,8 +111,21 @@ function take(row) {
 
 function refusedRun(row) {
   const uid = row.uid ?? row.path;
-  const values = new Map([['name', row.path], ['state', 'unreadable'], ['path', row.path]]);
-  return { uid, tail: uid.slice(-TAIL), name: row.path, state: 'unreadable', project: null, refused: row.refused, values, row };
+  const values = new Map([
+    ['name', row.path],
+    ['state', 'unreadable'],
+    ['path', row.path],
+  ]);
+  return {
+    uid,
+    tail: uid.slice(-TAIL),
+    name: row.path,
+    state: 'unreadable',
+    project: null,
+    refused: row.refused,
+    values,
+    row,
+  };
 }
 
 function readRun(row) {
@@ -117,8 +134,13 @@ function readRun(row) {
   restore(summary);
   const name = attributes.name || attributes.id || row.path;
   return {
-    uid: row.uid, tail: row.uid.slice(-TAIL), name, state: row.state ?? 'unknown', project: attributes.project ?? '',
-    values: columnsOf(row, name, { config, summary }), row,
+    uid: row.uid,
+    tail: row.uid.slice(-TAIL),
+    name,
+    state: row.state ?? 'unknown',
+    project: attributes.project ?? '',
+    values: columnsOf(row, name, { config, summary }),
+    row,
   };
 }
 
@@ -126,10 +148,21 @@ function columnsOf(row, name, documents) {
   const { attributes = {} } = row;
   const created = Date.parse(attributes.created_at ?? '') / 1000;
   const values = new Map([
-    ['name', name], ['id', attributes.id], ['state', row.state], ['project', attributes.project], ['path', row.path],
-    ['created', attributes.created_at], ['updated', row.time], ['duration', row.time - created], ['rows', row.rows],
-    ['tags', attributes.tags ?? []], ['notes', attributes.notes], ['group', attributes.group],
-    ['job_type', attributes.job_type], ['entity', attributes.entity], ['host', attributes.environment?.host],
+    ['name', name],
+    ['id', attributes.id],
+    ['state', row.state],
+    ['project', attributes.project],
+    ['path', row.path],
+    ['created', attributes.created_at],
+    ['updated', row.time],
+    ['duration', row.time - created],
+    ['rows', row.rows],
+    ['tags', attributes.tags ?? []],
+    ['notes', attributes.notes],
+    ['group', attributes.group],
+    ['job_type', attributes.job_type],
+    ['entity', attributes.entity],
+    ['host', attributes.environment?.host],
   ]);
   for (const [above, document] of Object.entries(documents)) {
     for (const [path, value] of leaves(document)) values.set(`${above}.${path}`, value);
@@ -139,7 +172,10 @@ function columnsOf(row, name, documents) {
 
 /** How a filter finds values of a run: by column, or without `config.` and `summary.`. */
 export function lookIn(run) {
-  return (path) => [path, `config.${path}`, `summary.${path}`].map((one) => run.values.get(one)).find((value) => value !== undefined);
+  return (path) =>
+    [path, `config.${path}`, `summary.${path}`]
+      .map((one) => run.values.get(one))
+      .find((value) => value !== undefined);
 }
 
 /**
@@ -150,7 +186,11 @@ export function lookIn(run) {
  * @param {any} value
  */
 export async function edit(run, pointer, value) {
-  const send = (time) => ask(`runs/${encodeURIComponent(run.uid)}/edits`, { method: 'PATCH', body: { [pointer]: { value, time, author: '' } } });
+  const send = (time) =>
+    ask(`runs/${encodeURIComponent(run.uid)}/edits`, {
+      method: 'PATCH',
+      body: { [pointer]: { value, time, author: '' } },
+    });
   const there = (await send(Date.now() / 1000))[pointer];
   if (JSON.stringify(there?.value) !== JSON.stringify(value)) await send(there.time + 0.001);
   await refresh([run.uid]);

@@ -45,7 +45,9 @@ function roundStep(rough) {
 function multiples(low, high, step) {
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) =>
+    Number(((first + i) * step).toPrecision(12)),
+  );
 }
 
 /** Powers of ten, with 2 and 5 times them where there is room; round values where there are less than two. */
@@ -54,7 +56,8 @@ export function logTicks([low, high], count) {
   const every = Math.max(1, Math.ceil((to - from) / count));
   const factors = to - from <= count / 3 ? [1, 2, 5] : [1];
   const found = [];
-  for (let power = from; power <= to; power += every) found.push(...factors.map((factor) => factor * 10 ** power));
+  for (let power = from; power <= to; power += every)
+    found.push(...factors.map((factor) => factor * 10 ** power));
   const inside = found.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
   return inside.length > 1 ? inside : linearTicks([low, high], count).filter((tick) => tick > 0);
 }
@@ -63,8 +66,10 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
 const SPANS = [
-  ...[1, 2, 5, 10, 15, 30], ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
-  ...[1, 2, 3, 6, 12].map((n) => n * HOUR), ...[1, 2, 7, 14, 30, 90, 365].map((n) => n * DAY),
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[1, 2, 3, 6, 12].map((n) => n * HOUR),
+  ...[1, 2, 7, 14, 30, 90, 365].map((n) => n * DAY),
 ];
 
 /** Seconds at whole seconds, minutes, hours, days; `zone` is the distance of local midnight from UTC's. */
@@ -80,7 +85,12 @@ export function timeTicks([low, high], count, zone = 0) {
  * @param {string} axis `_step`, `_timestamp`, `_runtime`, or a metric
  */
 export function axisKind(axis) {
-  if (axis === '_timestamp') return { ticks: (domain, count) => timeTicks(domain, count, zoneOf(domain[0])), short: shortDate, long: longDate };
+  if (axis === '_timestamp')
+    return {
+      ticks: (domain, count) => timeTicks(domain, count, zoneOf(domain[0])),
+      short: shortDate,
+      long: longDate,
+    };
   if (axis === '_runtime') return { ticks: timeTicks, short: formatDuration, long: formatDuration };
   return { ticks: axis === '_step' ? wholeTicks : linearTicks, short: shortNumber, long: formatNumber };
 }
@@ -98,7 +108,10 @@ function zoneOf(seconds) {
 
 function shortDate(seconds, span = 0) {
   const date = new Date(seconds * 1000);
-  const [day, time] = [date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' }), date.toTimeString()];
+  const [day, time] = [
+    date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' }),
+    date.toTimeString(),
+  ];
   if (span > 2 * DAY) return day;
   return span > 10 * MINUTE ? time.slice(0, 5) : time.slice(0, 8);
 }
@@ -107,7 +120,12 @@ function longDate(seconds) {
   return new Date(seconds * 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 }
 
-const UNITS = [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'k']];
+const UNITS = [
+  [1e12, 'T'],
+  [1e9, 'B'],
+  [1e6, 'M'],
+  [1e3, 'k'],
+];
 
 /** A number on an axis: 1.5k, 20M. */
 export function shortNumber(number) {

@@ -47,14 +47,29 @@ export function rangeOf(curves) {
  * @returns {Line[]}
  */
 export function linesOf(items, options) {
-  return items.map(({ id, name, color, curve }) => lineOf({
-    id, name, color, x: curve.x, y: curve.y, raw: null, min: curve.min ?? null, max: curve.max ?? null,
-    marks: curve.marks ?? [], rewinds: curve.rewinds ?? [],
-  }, options));
+  return items.map(({ id, name, color, curve }) =>
+    lineOf(
+      {
+        id,
+        name,
+        color,
+        x: curve.x,
+        y: curve.y,
+        raw: null,
+        min: curve.min ?? null,
+        max: curve.max ?? null,
+        marks: curve.marks ?? [],
+        rewinds: curve.rewinds ?? [],
+      },
+      options,
+    ),
+  );
 }
 
 function lineOf(line, { smooth: weight, log, range }) {
-  const shown = log ? { ...line, y: line.y.map(above), min: line.min?.map(above) ?? null, max: line.max?.map(above) ?? null } : line;
+  const shown = log
+    ? { ...line, y: line.y.map(above), min: line.min?.map(above) ?? null, max: line.max?.map(above) ?? null }
+    : line;
   if (!(weight > 0)) return shown;
   return { ...shown, raw: shown.y, y: smooth(shown.x, shown.y, weight, range[1] - range[0]) };
 }
@@ -88,9 +103,15 @@ function meanOf(curves, [low, high], spread) {
   const cellOf = (x) => (high > low ? Math.floor(((x - low) / (high - low)) * GRID) : 0);
   const read = curves.map((curve) => cellsOf(curve, cellOf));
   const places = new Map();
-  for (const cells of read) for (const [cell, { x }] of cells) places.set(cell, Math.min(x, places.get(cell) ?? x));
+  for (const cells of read)
+    for (const [cell, { x }] of cells) places.set(cell, Math.min(x, places.get(cell) ?? x));
   const x = [...places.values()].sort((a, b) => a - b);
-  const stats = x.map((at) => statistics(curves.map((curve, i) => read[i].get(cellOf(at))?.mean ?? between(curve, at)), spread));
+  const stats = x.map((at) =>
+    statistics(
+      curves.map((curve, i) => read[i].get(cellOf(at))?.mean ?? between(curve, at)),
+      spread,
+    ),
+  );
   const side = (name) => (spread === 'none' ? null : stats.map((one) => one[name]));
   return { x, y: stats.map((one) => one.mean), min: side('low'), max: side('high') };
 }

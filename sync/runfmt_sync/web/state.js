@@ -41,7 +41,7 @@ const listOrNull = {
 };
 const word = (empty) => ({ ...text, empty, write: (value) => (value === empty ? null : value) });
 
-/** Of each word of the address: what it is when it is not there, how it is read, how written (null: left out). */
+/** Of each word of the address: what it is when it is absent, how it is read, how written (null: absent). */
 const WORDS = {
   project: word(null),
   filter: text,
@@ -50,7 +50,11 @@ const WORDS = {
   columns: listOrNull,
   runs: listOrNull,
   x: text,
-  smooth: { empty: 0, read: (said) => Math.min(Math.max(Number(said) || 0, 0), 0.999), write: (value) => (value ? String(value) : null) },
+  smooth: {
+    empty: 0,
+    read: (said) => Math.min(Math.max(Number(said) || 0, 0), 0.999),
+    write: (value) => (value ? String(value) : null),
+  },
   log: list,
   clip: flag,
   spread: word('minmax'),
@@ -87,7 +91,9 @@ function readZoom(said) {
 
 function readPairs(said) {
   const items = unpacked(said);
-  return Object.fromEntries(items.map((key, i) => [key, items[i + 1]]).filter((_, i) => i % 2 === 0 && i + 1 < items.length));
+  return Object.fromEntries(
+    items.map((key, i) => [key, items[i + 1]]).filter((_, i) => i % 2 === 0 && i + 1 < items.length),
+  );
 }
 
 /**
@@ -98,7 +104,10 @@ function readPairs(said) {
 export function readView(hash) {
   const [, page = '', query = ''] = /^#?\/?([a-z]*)\??(.*)$/s.exec(hash) ?? [];
   const said = new URLSearchParams(query);
-  const found = Object.entries(WORDS).map(([name, { read, empty }]) => [name, said.has(name) ? read(said.get(name)) : empty]);
+  const found = Object.entries(WORDS).map(([name, { read, empty }]) => [
+    name,
+    said.has(name) ? read(said.get(name)) : empty,
+  ]);
   return { page: page || 'projects', ...Object.fromEntries(found) };
 }
 

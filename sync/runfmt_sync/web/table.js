@@ -24,7 +24,13 @@ export class RunTable {
     this.head = h('thead');
     this.body = h('tbody');
     this.columns = h('colgroup');
-    this.table = h('table', { class: isNarrow ? 'runs narrow' : 'runs', 'aria-label': 'Runs' }, this.columns, this.head, this.body);
+    this.table = h(
+      'table',
+      { class: isNarrow ? 'runs narrow' : 'runs', 'aria-label': 'Runs' },
+      this.columns,
+      this.head,
+      this.body,
+    );
     this.element = h('div', { class: 'scroller', tabindex: '-1' }, this.table);
     this.showRows = oncePerFrame(() => this.drawRows());
     this.element.addEventListener('scroll', this.showRows, { passive: true });
@@ -42,7 +48,10 @@ export class RunTable {
   update() {
     const { runs } = listed(view);
     this.chosen = new Set(chosen(view));
-    this.shown = [columnOf('name'), ...(this.isNarrow ? [] : shownColumns(view, runs))].map((column) => ({ ...column, isNumeric: runs.some((run) => isNumeric(column, run)) }));
+    this.shown = [columnOf('name'), ...(this.isNarrow ? [] : shownColumns(view, runs))].map((column) => ({
+      ...column,
+      isNumeric: runs.some((run) => isNumeric(column, run)),
+    }));
     this.items = view.group ? this.inGroups(runs) : runs.map((run) => ({ run, color: colorIn(view, run) }));
     this.at = Math.min(this.at, this.items.length - 1);
     this.table.setAttribute('aria-rowcount', String(this.items.length + 1));
@@ -62,18 +71,35 @@ export class RunTable {
     if (now === this.drawnHead) return;
     this.drawnHead = now;
     const widths = [this.isNarrow ? 34 : 38, ...this.shown.map((column) => column.width)];
-    fill(this.columns, widths.map((width, i) => h('col', { style: { width: this.isNarrow && i ? 'auto' : `${width}px` } })));
+    fill(
+      this.columns,
+      widths.map((width, i) => h('col', { style: { width: this.isNarrow && i ? 'auto' : `${width}px` } })),
+    );
     if (!this.isNarrow) this.table.style.width = `${widths.reduce((sum, width) => sum + width, 0)}px`;
-    fill(this.head, h('tr', {}, h('th', { class: 'eye', scope: 'col' }, this.allButton()), this.shown.map((column) => this.headCell(column))));
+    fill(
+      this.head,
+      h(
+        'tr',
+        {},
+        h('th', { class: 'eye', scope: 'col' }, this.allButton()),
+        this.shown.map((column) => this.headCell(column)),
+      ),
+    );
   }
 
   allButton() {
     const label = `${this.chosen.size} in charts: choose which`;
-    const button = iconButton('eye', label, () => openMenu(button, 'Runs in charts', [
-      { label: 'The first ten', act: () => change({ runs: null }) },
-      { label: 'All that are listed', act: () => change({ runs: ['all'] }) },
-      { label: 'None', act: () => change({ runs: [] }) },
-    ]), { 'aria-haspopup': 'dialog' });
+    const button = iconButton(
+      'eye',
+      label,
+      () =>
+        openMenu(button, 'Runs in charts', [
+          { label: 'The first ten', act: () => change({ runs: null }) },
+          { label: 'All that are listed', act: () => change({ runs: ['all'] }) },
+          { label: 'None', act: () => change({ runs: [] }) },
+        ]),
+      { 'aria-haspopup': 'dialog' },
+    );
     return button;
   }
 
@@ -81,10 +107,30 @@ export class RunTable {
     const [id, isFalling] = view.sort.startsWith('-') ? [view.sort.slice(1), true] : [view.sort, false];
     const isSorted = id === column.id;
     const next = isSorted && isFalling ? '' : `${isSorted ? '-' : ''}${column.id}`;
-    return h('th', { scope: 'col', 'aria-sort': isSorted ? (isFalling ? 'descending' : 'ascending') : null, title: column.id },
-      h('button', { type: 'button', class: column.isNumeric ? 'head number' : 'head', on: { click: () => change({ sort: next }) } },
-        column.above && h('span', { class: `kind ${column.above}`, text: column.above === 'config' ? 'c' : 's', 'aria-hidden': 'true' }),
-        h('span', { class: 'clip', text: column.label }), isSorted && icon(isFalling ? 'down' : 'up')));
+    return h(
+      'th',
+      {
+        scope: 'col',
+        'aria-sort': isSorted ? (isFalling ? 'descending' : 'ascending') : null,
+        title: column.id,
+      },
+      h(
+        'button',
+        {
+          type: 'button',
+          class: column.isNumeric ? 'head number' : 'head',
+          on: { click: () => change({ sort: next }) },
+        },
+        column.above &&
+          h('span', {
+            class: `kind ${column.above}`,
+            text: column.above === 'config' ? 'c' : 's',
+            'aria-hidden': 'true',
+          }),
+        h('span', { class: 'clip', text: column.label }),
+        isSorted && icon(isFalling ? 'down' : 'up'),
+      ),
+    );
   }
 
   drawRows() {
@@ -92,8 +138,14 @@ export class RunTable {
     const first = Math.max(0, Math.floor(scrollTop / ROW) - MORE);
     const end = Math.min(this.items.length, Math.ceil((scrollTop + clientHeight) / ROW) + MORE);
     const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-    fill(this.body, gap(first, this.shown.length), this.items.slice(first, end).map((item, i) => this.drawItem(item, first + i)), gap(this.items.length - end, this.shown.length));
-    if (focused) this.body.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    fill(
+      this.body,
+      gap(first, this.shown.length),
+      this.items.slice(first, end).map((item, i) => this.drawItem(item, first + i)),
+      gap(this.items.length - end, this.shown.length),
+    );
+    if (focused)
+      this.body.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   drawItem(item, index) {
@@ -109,36 +161,88 @@ export class RunTable {
       if (!this.folded.delete(group.id)) this.folded.add(group.id);
       this.update();
     };
-    return h('tr', { class: 'group', on: { pointerenter: () => standOut(group.id) } },
+    return h(
+      'tr',
+      { class: 'group', on: { pointerenter: () => standOut(group.id) } },
       h('td', { class: 'eye' }, this.eye(group.runs, `group ${group.name}`, group.id)),
-      h('td', { colspan: String(this.shown.length) },
-        h('button', { type: 'button', class: 'fold', 'aria-expanded': String(!isFolded), 'data-focus': group.id, on: { click: fold } },
-          icon(isFolded ? 'right' : 'down'), h('span', { class: 'swatch', style: { background: group.color } }),
-          h('span', { class: 'muted', text: `${columnOf(view.group).label}:` }), h('strong', { text: group.name }), h('span', { class: 'count', text: String(group.runs.length) }))));
+      h(
+        'td',
+        { colspan: String(this.shown.length) },
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'fold',
+            'aria-expanded': String(!isFolded),
+            'data-focus': group.id,
+            on: { click: fold },
+          },
+          icon(isFolded ? 'right' : 'down'),
+          h('span', { class: 'swatch', style: { background: group.color } }),
+          h('span', { class: 'muted', text: `${columnOf(view.group).label}:` }),
+          h('strong', { text: group.name }),
+          h('span', { class: 'count', text: String(group.runs.length) }),
+        ),
+      ),
+    );
   }
 
   runRow({ run, color }) {
     if (run.refused) return refusedRow(run, this.shown.length);
-    const row = h('tr', { class: this.chosen.has(run) ? 'in' : 'out', on: { pointerenter: () => standOut(this.chosen.has(run) ? run.uid : null) } },
+    const row = h(
+      'tr',
+      {
+        class: this.chosen.has(run) ? 'in' : 'out',
+        on: { pointerenter: () => standOut(this.chosen.has(run) ? run.uid : null) },
+      },
       h('td', { class: 'eye' }, this.eye([run], run.name, run.uid)),
-      this.nameCell(run, color), this.shown.slice(1).map((column) => this.cell(column, run)));
+      this.nameCell(run, color),
+      this.shown.slice(1).map((column) => this.cell(column, run)),
+    );
     return row;
   }
 
   eye(runs, name, id) {
     const isIn = runs.some((run) => this.chosen.has(run));
-    return iconButton(isIn ? 'eye' : 'hidden', `${isIn ? 'Take out of' : 'Put into'} the charts: ${name}`, () => change({ runs: toggled(view, runs) }), { 'aria-pressed': String(isIn), 'data-focus': `eye ${id}` });
+    return iconButton(
+      isIn ? 'eye' : 'hidden',
+      `${isIn ? 'Take out of' : 'Put into'} the charts: ${name}`,
+      () => change({ runs: toggled(view, runs) }),
+      { 'aria-pressed': String(isIn), 'data-focus': `eye ${id}` },
+    );
   }
 
   nameCell(run, color) {
     const swatch = h('button', {
-      type: 'button', class: 'swatch', 'aria-label': `Colour of ${run.name}`, title: 'Colour',
-      style: { background: color }, on: { click: () => openColors(swatch, run) },
+      type: 'button',
+      class: 'swatch',
+      'aria-label': `Colour of ${run.name}`,
+      title: 'Colour',
+      style: { background: color },
+      on: { click: () => openColors(swatch, run) },
     });
-    const more = iconButton('more', `More about ${run.name}`, () => this.openRunMenu(more, run), { 'aria-haspopup': 'dialog', class: 'quiet more', 'data-focus': `more ${run.uid}` });
-    return h('th', { class: 'name', scope: 'row' }, h('div', { class: 'name-cell' }, swatch,
-      h('a', { class: 'clip', href: addressOf({ ...view, page: 'run', run: run.tail }), text: run.name, title: run.name }),
-      more, this.isNarrow && stateDot(run.state)));
+    const more = iconButton('more', `More about ${run.name}`, () => this.openRunMenu(more, run), {
+      'aria-haspopup': 'dialog',
+      class: 'quiet more',
+      'data-focus': `more ${run.uid}`,
+    });
+    return h(
+      'th',
+      { class: 'name', scope: 'row' },
+      h(
+        'div',
+        { class: 'name-cell' },
+        swatch,
+        h('a', {
+          class: 'clip',
+          href: addressOf({ ...view, page: 'run', run: run.tail }),
+          text: run.name,
+          title: run.name,
+        }),
+        more,
+        this.isNarrow && stateDot(run.state),
+      ),
+    );
   }
 
   openRunMenu(anchor, run) {
@@ -155,18 +259,33 @@ export class RunTable {
 
   cell(column, run) {
     const title = cellTitle(column, run);
-    if (column.kind === 'state') return h('td', {}, h('span', { class: 'row' }, stateDot(run.state), run.state));
+    if (column.kind === 'state')
+      return h('td', {}, h('span', { class: 'row' }, stateDot(run.state), run.state));
     if (column.kind === 'tags' || column.kind === 'notes') return this.editable(column, run, title);
-    return h('td', { class: isNumeric(column, run) ? 'number clip' : 'clip', title, text: cellText(column, run) });
+    return h('td', {
+      class: isNumeric(column, run) ? 'number clip' : 'clip',
+      title,
+      text: cellText(column, run),
+    });
   }
 
   editable(column, run, title) {
     const text = cellText(column, run);
-    const inside = column.kind === 'tags' && text ? run.values.get('tags').map((tag) => h('span', { class: 'tag', text: tag })) : [text];
-    const button = h('button', {
-      type: 'button', class: 'edit clip', 'aria-label': `${column.label} of ${run.name}: ${text || 'none'}. Edit`, title,
-      on: { click: () => openEditor(button, run, column.id) },
-    }, inside);
+    const inside =
+      column.kind === 'tags' && text
+        ? run.values.get('tags').map((tag) => h('span', { class: 'tag', text: tag }))
+        : [text];
+    const button = h(
+      'button',
+      {
+        type: 'button',
+        class: 'edit clip',
+        'aria-label': `${column.label} of ${run.name}: ${text || 'none'}. Edit`,
+        title,
+        on: { click: () => openEditor(button, run, column.id) },
+      },
+      inside,
+    );
     return h('td', {}, button);
   }
 
@@ -194,12 +313,28 @@ export class RunTable {
 }
 
 function gap(rows, columns) {
-  return rows > 0 && h('tr', { class: 'gap', 'aria-hidden': 'true', style: { height: `${rows * ROW}px` } }, h('td', { colspan: String(columns + 1) }));
+  return (
+    rows > 0 &&
+    h(
+      'tr',
+      { class: 'gap', 'aria-hidden': 'true', style: { height: `${rows * ROW}px` } },
+      h('td', { colspan: String(columns + 1) }),
+    )
+  );
 }
 
 function refusedRow(run, columns) {
-  return h('tr', { class: 'refused' }, h('td', { class: 'eye', 'aria-hidden': 'true', text: '!' }),
-    h('td', { colspan: String(columns), class: 'clip', title: `${run.name}: ${run.refused}` }, h('strong', { text: run.name }), h('span', { class: 'error', text: ` ${run.refused}` })));
+  return h(
+    'tr',
+    { class: 'refused' },
+    h('td', { class: 'eye', 'aria-hidden': 'true', text: '!' }),
+    h(
+      'td',
+      { colspan: String(columns), class: 'clip', title: `${run.name}: ${run.refused}` },
+      h('strong', { text: run.name }),
+      h('span', { class: 'error', text: ` ${run.refused}` }),
+    ),
+  );
 }
 
 /** The state of a run: a colour, and a word for those who do not see it. */

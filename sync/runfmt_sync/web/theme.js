@@ -40,7 +40,10 @@ export function themeButton() {
 export function chartTheme() {
   if (colors) return colors;
   const style = getComputedStyle(document.documentElement);
-  const named = ['ink', 'muted', 'grid', 'paper'].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]);
+  const named = ['ink', 'muted', 'grid', 'paper'].map((name) => [
+    name,
+    style.getPropertyValue(`--${name}`).trim(),
+  ]);
   colors = { ...Object.fromEntries(named), font: `11px ${style.getPropertyValue('--sans').trim()}` };
   return colors;
 }

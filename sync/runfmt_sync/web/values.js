@@ -20,13 +20,17 @@ export function pathOf(keys) {
 
 /** What stands at a path, or undefined. */
 export function valueAt(document, path) {
-  return pathKeys(path).reduce((place, key) => (isTree(place) && Object.hasOwn(place, key) ? place[key] : undefined), document);
+  return pathKeys(path).reduce(
+    (place, key) => (isTree(place) && Object.hasOwn(place, key) ? place[key] : undefined),
+    document,
+  );
 }
 
 /** The leaves of a document: path and value. */
 export function* leaves(document, above = []) {
   for (const [key, value] of Object.entries(document)) {
-    if (isTree(value) && !('_type' in value) && Object.keys(value).length) yield* leaves(value, [...above, key]);
+    if (isTree(value) && !('_type' in value) && Object.keys(value).length)
+      yield* leaves(value, [...above, key]);
     else yield [pathOf([...above, key]), value];
   }
 }
@@ -41,7 +45,10 @@ function isTree(value) {
  */
 export function restore(document) {
   for (const [pointer, name] of Object.entries(document._nonfinite ?? {})) {
-    const keys = pointer.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const keys = pointer
+      .split('/')
+      .slice(1)
+      .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
     const last = keys.pop();
     const place = keys.reduce((at, key) => at?.[key], document);
     if (place?.[last] === null) place[last] = NONFINITE[name];
@@ -55,8 +62,12 @@ export function formatNumber(number) {
   if (Number.isNaN(number)) return 'NaN';
   if (!Number.isFinite(number)) return number > 0 ? '∞' : '−∞';
   const size = Math.abs(number);
-  if (size < 1e9 && (Number.isInteger(number) || size >= 1e5)) return Math.round(number).toLocaleString('en-US').replace('-', '−');
-  const text = size >= 1e9 || size < 1e-4 ? number.toExponential(3).replace(/\.?0+e/, 'e') : trimmed(number.toPrecision(5));
+  if (size < 1e9 && (Number.isInteger(number) || size >= 1e5))
+    return Math.round(number).toLocaleString('en-US').replace('-', '−');
+  const text =
+    size >= 1e9 || size < 1e-4
+      ? number.toExponential(3).replace(/\.?0+e/, 'e')
+      : trimmed(number.toPrecision(5));
   return text.replace('e+', 'e').replace(/-/g, '−');
 }
 
@@ -70,7 +81,9 @@ export function formatValue(value) {
   if (typeof value === 'number') return formatNumber(value);
   if (typeof value === 'string') return value;
   if (isTree(value) && value._type) return value._type;
-  return JSON.stringify(value, (_, item) => (typeof item === 'number' && !Number.isFinite(item) ? String(item) : item));
+  return JSON.stringify(value, (_, item) =>
+    typeof item === 'number' && !Number.isFinite(item) ? String(item) : item,
+  );
 }
 
 /** Seconds as the two largest units. */
@@ -79,7 +92,12 @@ export function formatDuration(seconds) {
   const sign = seconds < 0 ? '−' : '';
   const whole = Math.abs(seconds);
   if (whole < 10) return `${sign}${trimmed(whole.toFixed(2))}s`;
-  const [d, hours, m, s] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60, Math.floor(whole) % 60];
+  const [d, hours, m, s] = [
+    Math.floor(whole / 86400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+    Math.floor(whole) % 60,
+  ];
   if (d) return `${sign}${d}d${hours ? ` ${hours}h` : ''}`;
   if (hours) return `${sign}${hours}h${m ? ` ${m}m` : ''}`;
   return `${sign}${m ? `${m}m` : ''}${m && s ? ' ' : ''}${s || !m ? `${s}s` : ''}`;

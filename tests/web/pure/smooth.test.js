@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { smooth } from '../smooth.js';
 
-const close = (found, wanted) => found.forEach((value, i) => assert.ok(Math.abs(value - wanted[i]) < 1e-9, `${found} is not ${wanted}`));
+const close = (found, wanted) =>
+  found.forEach((value, i) => assert.ok(Math.abs(value - wanted[i]) < 1e-9, `${found} is not ${wanted}`));
 
 test('nothing is smoothed with weight 0', () => {
   assert.deepEqual(smooth([0, 1, 2], [3, 1, 2], 0, 2), [3, 1, 2]);

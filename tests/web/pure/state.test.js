@@ -11,10 +11,24 @@ test('an empty address is the page of the projects', () => {
 });
 
 const CHANGES = [
-  { project: 'fashion mnist & co/#1' }, { project: '' }, { filter: 'config.lr > 0.01 and name ~ "a&b=c"' }, { sort: '-summary.val/loss' },
-  { columns: [] }, { columns: ['config.a\\.b', 'x,y', '\\'] }, { runs: ['all'] }, { runs: [] }, { runs: ['0f3c2d1b9e77', '1a'] },
-  { smooth: 0.99 }, { log: ['*', 'val/loss'] }, { clip: true }, { spread: 'none' }, { zoom: ['_step', 0.5, 1e6] }, { zoom: ['a,b', -3, 4] },
-  { hide: ['system:cpu.percent'] }, { colors: { '0f3c2d1b9e77': '#ff0000', ab: '#00ff00' } }, { size: 'l', full: 'loss', group: 'config.lr' },
+  { project: 'fashion mnist & co/#1' },
+  { project: '' },
+  { filter: 'config.lr > 0.01 and name ~ "a&b=c"' },
+  { sort: '-summary.val/loss' },
+  { columns: [] },
+  { columns: ['config.a\\.b', 'x,y', '\\'] },
+  { runs: ['all'] },
+  { runs: [] },
+  { runs: ['0f3c2d1b9e77', '1a'] },
+  { smooth: 0.99 },
+  { log: ['*', 'val/loss'] },
+  { clip: true },
+  { spread: 'none' },
+  { zoom: ['_step', 0.5, 1e6] },
+  { zoom: ['a,b', -3, 4] },
+  { hide: ['system:cpu.percent'] },
+  { colors: { '0f3c2d1b9e77': '#ff0000', ab: '#00ff00' } },
+  { size: 'l', full: 'loss', group: 'config.lr' },
 ];
 for (const changes of CHANGES) {
   test(`is read as it was written: ${JSON.stringify(changes)}`, () => {

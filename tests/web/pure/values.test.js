@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import { colorsOf } from '../colors.js';
 import { axisOf, definitionOf, sectionOf } from '../definitions.js';
 import { linearTicks, logTicks, makeScale, shortNumber, timeTicks } from '../scales.js';
-import { compareValues, formatDuration, formatNumber, leaves, pathKeys, pathOf, restore, valueAt } from '../values.js';
+import {
+  compareValues,
+  formatDuration,
+  formatNumber,
+  leaves,
+  pathKeys,
+  pathOf,
+  restore,
+  valueAt,
+} from '../values.js';
 
 test('a path has keys with dots and backslashes in them (R038)', () => {
   assert.deepEqual(pathKeys('eval.a\\.b.c\\\\'), ['eval', 'a.b', 'c\\']);
@@ -14,22 +23,52 @@ test('a path has keys with dots and backslashes in them (R038)', () => {
 
 test('leaves are values, lists, objects with a _type, and empty objects', () => {
   const found = [...leaves({ a: { b: 1, c: [2], d: {} }, e: { _type: 'histogram' } })];
-  assert.deepEqual(found, [['a.b', 1], ['a.c', [2]], ['a.d', {}], ['e', { _type: 'histogram' }]]);
+  assert.deepEqual(found, [
+    ['a.b', 1],
+    ['a.c', [2]],
+    ['a.d', {}],
+    ['e', { _type: 'histogram' }],
+  ]);
 });
 
 test('NaN and infinities are put back (R035)', () => {
-  const found = restore({ a: null, 'x/y': { z: [null] }, n: null, _nonfinite: { '/a': 'NaN', '/x~1y/z/0': '-Infinity', '/gone/b': 'NaN' } });
+  const found = restore({
+    a: null,
+    'x/y': { z: [null] },
+    n: null,
+    _nonfinite: { '/a': 'NaN', '/x~1y/z/0': '-Infinity', '/gone/b': 'NaN' },
+  });
   assert.deepEqual(found, { a: NaN, 'x/y': { z: [-Infinity] }, n: null });
 });
 
 test('numbers are short', () => {
-  const found = [0, 1234567, 0.1 + 0.2, 1 / 3, 1e-7, 1.5e12, -0.25, NaN, -Infinity, 100000.123].map(formatNumber);
-  assert.deepEqual(found, ['0', '1,234,567', '0.3', '0.33333', '1e−7', '1.5e12', '−0.25', 'NaN', '−∞', '100,000']);
+  const found = [0, 1234567, 0.1 + 0.2, 1 / 3, 1e-7, 1.5e12, -0.25, NaN, -Infinity, 100000.123].map(
+    formatNumber,
+  );
+  assert.deepEqual(found, [
+    '0',
+    '1,234,567',
+    '0.3',
+    '0.33333',
+    '1e−7',
+    '1.5e12',
+    '−0.25',
+    'NaN',
+    '−∞',
+    '100,000',
+  ]);
   assert.deepEqual([950, 1500, 20e6, -3e9].map(shortNumber), ['950', '1.5k', '20M', '−3B']);
 });
 
 test('durations have two units', () => {
-  assert.deepEqual([0.25, 59, 61, 3600, 5000, 90000].map(formatDuration), ['0.25s', '59s', '1m 1s', '1h', '1h 23m', '1d 1h']);
+  assert.deepEqual([0.25, 59, 61, 3600, 5000, 90000].map(formatDuration), [
+    '0.25s',
+    '59s',
+    '1m 1s',
+    '1h',
+    '1h 23m',
+    '1d 1h',
+  ]);
 });
 
 test('numbers come before text, names are in natural order, what is missing comes last', () => {
@@ -48,30 +87,55 @@ test('ticks are round and within', () => {
 test('a scale and its inverse', () => {
   for (const log of [false, true]) {
     const scale = makeScale([0.1, 1000], [300, 20], log);
-    for (const value of [0.1, 1, 250, 1000]) assert.ok(Math.abs(scale.value(scale.place(value)) - value) < 1e-9 * value);
+    for (const value of [0.1, 1, 250, 1000])
+      assert.ok(Math.abs(scale.value(scale.place(value)) - value) < 1e-9 * value);
     assert.ok(Math.abs(scale.place(0.1) - 300) < 1e-9 && Math.abs(scale.place(1000) - 20) < 1e-9);
   }
 });
 
 test('the definition of a name counts before globs, the longest of them first (R081)', () => {
-  const definitions = [{ name: 'val*', step_metric: 'a' }, { name: 'val/*', step_metric: 'b' }, { name: 'val/x', step_metric: 'c' }];
-  assert.deepEqual(['val/x', 'val/y', 'value', 'other', '_val'].map((key) => definitionOf(definitions, key)?.step_metric), ['c', 'b', 'a', undefined, undefined]);
+  const definitions = [
+    { name: 'val*', step_metric: 'a' },
+    { name: 'val/*', step_metric: 'b' },
+    { name: 'val/x', step_metric: 'c' },
+  ];
+  assert.deepEqual(
+    ['val/x', 'val/y', 'value', 'other', '_val'].map((key) => definitionOf(definitions, key)?.step_metric),
+    ['c', 'b', 'a', undefined, undefined],
+  );
 });
 
 test('the axis is the one chosen, else the metric\u2019s own, else the step; samples of the machine go by time', () => {
   const definitions = [{ name: 'val/*', step_metric: 'epoch' }];
   const panel = (key, stream = 'metrics') => ({ key, stream });
   assert.deepEqual(
-    [['', 'val/x'], ['', 'loss'], ['_runtime', 'val/x']].map(([chosen, key]) => axisOf(panel(key), chosen, definitions)), ['epoch', '_step', '_runtime'],
+    [
+      ['', 'val/x'],
+      ['', 'loss'],
+      ['_runtime', 'val/x'],
+    ].map(([chosen, key]) => axisOf(panel(key), chosen, definitions)),
+    ['epoch', '_step', '_runtime'],
   );
-  assert.deepEqual(['', '_step', '_timestamp'].map((chosen) => axisOf(panel('cpu', 'system'), chosen, [])), ['_runtime', '_runtime', '_timestamp']);
-  assert.deepEqual([panel('a/b/c'), panel('/a'), panel('a.b'), panel('x', 'system')].map(sectionOf), ['a', 'Charts', 'Charts', 'System']);
+  assert.deepEqual(
+    ['', '_step', '_timestamp'].map((chosen) => axisOf(panel('cpu', 'system'), chosen, [])),
+    ['_runtime', '_runtime', '_timestamp'],
+  );
+  assert.deepEqual([panel('a/b/c'), panel('/a'), panel('a.b'), panel('x', 'system')].map(sectionOf), [
+    'a',
+    'Charts',
+    'Charts',
+    'System',
+  ]);
 });
 
 test('a run keeps its colour when others go, and ten beside each other differ', () => {
-  const uids = Array.from({ length: 200 }, (_, i) => `0193572c-${String(i).padStart(4, '0')}-7cc1-a4a5-0f3c2d1b9e77`);
+  const uids = Array.from(
+    { length: 200 },
+    (_, i) => `0193572c-${String(i).padStart(4, '0')}-7cc1-a4a5-0f3c2d1b9e77`,
+  );
   const colors = colorsOf(uids);
-  for (let i = 0; i + 10 <= uids.length; i += 1) assert.equal(new Set(uids.slice(i, i + 10).map((uid) => colors.get(uid))).size, 10);
+  for (let i = 0; i + 10 <= uids.length; i += 1)
+    assert.equal(new Set(uids.slice(i, i + 10).map((uid) => colors.get(uid))).size, 10);
   const fewer = colorsOf(uids.filter((_, i) => i !== 50));
   const changed = uids.filter((uid, i) => i !== 50 && colors.get(uid) !== fewer.get(uid));
   assert.ok(changed.length < uids.length / 4, `${changed.length} changed`);
