@@ -29,18 +29,19 @@ POLL = 0.005
 TRIES = 10
 
 
-def add_edits(run: Path, changes: Mapping[str, Any]) -> None:
+def add_edits(run: Path, changes: Mapping[str, Any], by: str = "") -> None:
     """Write changes, as :func:`runfmt.edits.differences` gives them; they are durable when this returns.
 
-    Raises ``FormatError`` (R091) if what is there cannot be read, and leaves it as it is: it
-    may be mended by hand, and holds what others said. ``OSError`` where the disk refuses.
+    ``by`` is whoever makes them, the user of this process if nobody is named. Raises ``FormatError``
+    (R091) if what is there cannot be read, and leaves it as it is: it may be mended by hand, and
+    holds what others said. ``OSError`` where the disk refuses.
     """
     entries: dict[str, Any] = {}
 
     def change(there: bytes) -> bytes:
         ours = _read(there, str(run / EDITS))
         if not entries:
-            entries.update(stamped(changes, ours, round(time.time(), 6), author()))
+            entries.update(stamped(changes, ours, round(time.time(), 6), by or author()))
         merged = merge_edits(ours, entries)
         return there if are_same(merged, ours) else encode_document(merged)
 

@@ -1,5 +1,6 @@
 """What the page asks, and what it is answered (spec/remote.md, "Looking")."""
 
+import getpass
 import json
 import math
 import shutil
@@ -352,3 +353,25 @@ def test_edit_is_kept_in_the_run_and_shown(client, run, uid):  # H050
     client(
         "PATCH", f"/v1/runs/{uid}/edits", json={"/uid": {"value": 1, "time": 1.0, "author": "a"}}, status=400
     )
+
+
+def test_edit_without_a_time_prevails_over_those_there(client, run, uid):  # H053
+    """However the clocks of those who edit go."""
+    late = time.time() + 1e6
+    write(run / "edits.json", {"/notes": {"value": "old", "time": late, "author": "bob"}})
+    made = {
+        "/notes": {"value": "new"},
+        "/config/lr": {},
+        "/tags": {"value": ["t"], "time": 1.0, "author": "ann"},
+    }
+    said = client.json("PATCH", f"/v1/runs/{uid}/edits", json=made)
+    assert said == read(run / "edits.json")
+    assert said["/notes"]["value"] == "new"
+    assert said["/notes"]["time"] > late
+    assert said["/notes"]["author"] == getpass.getuser()
+    assert said["/tags"] == made["/tags"]
+    (row,) = client.json("GET", f"/v1/runs?uid={uid}")["runs"]
+    assert (row["attributes"]["notes"], row["attributes"]["tags"], row["config"]) == ("new", ["t"], {})
+    for entry in ({"value": 1}, {"value": "x", "time": 1.0}, {"value": "x", "author": "a"}, 1):
+        client("PATCH", f"/v1/runs/{uid}/edits", json={"/notes": entry}, status=400)
+    assert read(run / "edits.json") == said

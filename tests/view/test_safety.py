@@ -216,3 +216,14 @@ def test_copy_of_a_store_is_shown_without_becoming_one(runs, uid):
     with showing(runs) as client:
         assert len(client.json("GET", "/v1/runs")["runs"]) == 1
     assert tree(runs) == before
+
+
+def test_frame_for_what_runs_hold_is_of_no_origin_and_loads_nothing(client):
+    policy = client("GET", "/web/frame.html").headers["Content-Security-Policy"]
+    said = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert said["sandbox"] == "allow-scripts"
+    assert said["default-src"] == "'none'"
+    assert said["frame-ancestors"] == "'self'"
+    assert "connect-src" not in said
+    assert "http" not in policy
+    assert "'self'" not in policy.replace("frame-ancestors 'self'", "")

@@ -110,7 +110,7 @@ class Folder:
         return said | {"remotes": whereabouts(runs[uid], uid)}
 
     def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
-        """Merge edits; gives what is there then."""
+        """Merge edits of the user of this process; gives what is there then."""
         return self.reading.edit(self.visible(caller), uid, data)
 
 

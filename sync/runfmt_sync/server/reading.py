@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runfmt.editing import lay_edits_together
+from runfmt.editing import add_edits, lay_edits_together
 from runfmt.edits import overlay
 from runfmt.errors import FormatError, explain
 from runfmt.history import Problem
 from runfmt.layout import EDITS, is_safe
 from runfmt.reading import StoredRun, has_crashed
-from runfmt.rows import decode_document
+from runfmt.rows import decode_document, encode_document
 from runfmt_sync.server.about import NOTHING, describe, problem_to_json
 from runfmt_sync.server.index import Index
 from runfmt_sync.server.pulses import Pulses
@@ -110,13 +110,23 @@ class Reading:
                 return folder / path
         raise Absent(f"{uid} has no such file")
 
-    def edit(self, runs: Runs, uid: str, data: bytes) -> bytes:
-        """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none."""
+    def edit(self, runs: Runs, uid: str, data: bytes, by: str = "") -> bytes:
+        """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none.
+
+        Those without a time are made now (H053), ``by`` somebody, or by the user of this process.
+        """
         folder = _folder(runs, uid)
-        if overlay({"config": {}, "summary": {}}, decode_document(data))[1]:
+        edits = decode_document(data)
+        new = {pointer: entry for pointer, entry in edits.items() if _is_new(entry)}
+        whole = edits | {pointer: {**entry, "time": 0.0, "author": by} for pointer, entry in new.items()}
+        if overlay({"config": {}, "summary": {}}, whole)[1]:
             raise FormatError("H050", "an entry has not the form of an edit, or may not be edited")
-        lay_edits_together(folder, data)
-        return (folder / EDITS).read_bytes()
+        if len(new) < len(edits):
+            given = {pointer: entry for pointer, entry in edits.items() if pointer not in new}
+            lay_edits_together(folder, encode_document(given) if new else data)
+        if new:
+            add_edits(folder, {p: {"value": e["value"]} if "value" in e else {} for p, e in new.items()}, by)
+        return (folder / EDITS).read_bytes() if (folder / EDITS).exists() else encode_document({})
 
     # What charts and panels are made of
 
@@ -143,6 +153,10 @@ def _folder(runs: Runs, uid: str) -> Path:
     if folder is None:
         raise Absent(f"there is no run {uid}")
     return folder
+
+
+def _is_new(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.keys().isdisjoint(("time", "author"))
 
 
 def _shown(row: dict[str, Any], folder: Path, root: Path) -> dict[str, Any]:

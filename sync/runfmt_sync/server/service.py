@@ -142,7 +142,7 @@ class Service:
 
     def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
         """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none."""
-        edits = self.reading.edit(self.visible(caller), uid, data)
+        edits = self.reading.edit(self.visible(caller), uid, data, caller.name)
         self._audit.wrote(caller.name, "edit", uid, bytes=len(data))
         return edits
 
