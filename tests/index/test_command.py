@@ -1,6 +1,9 @@
 """``runfmt index``: what it says, and that the viewer's index is there afterwards."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from runfmt_sync.index import RunIndex, making
 from runfmt_sync.state import index_folder
 from runmaker import make_run
 
+PROJECT = Path(__file__).parents[2]
 LONG = b"".join(encode({"_step": step, "_timestamp": 1, "loss": step / 7}) for step in range(100_000))
 
 
@@ -60,3 +64,14 @@ def test_bar_on_a_terminal_counts_bytes(runs, runfmt):
     assert code == 0
     assert "3 runs indexed" in sent
     assert f"/{len(LONG) * 3 / 1e6:.1f} MB" in sent
+
+
+def test_runs_that_are_made_to_measure_are_as_the_specification_demands(work, runfmt):
+    words = ["made", "--runs", "2", "--metrics", "12", "--rows", "1500"]
+    subprocess.run([sys.executable, PROJECT / "benchmarks" / "make_runs.py", *words], check=True)
+    assert runfmt("validate", "made").stdout == "2 runs as the specification demands\n"
+    for run in (work / "made").iterdir():
+        index = RunIndex(run, None)
+        index.refresh()
+        assert [len(index.column(name).step) for name in index.numbers()] == [1500] * 12
+        assert_exact(index, (run / "metrics.jsonl").read_bytes())
