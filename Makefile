@@ -11,8 +11,9 @@ INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-tools: ## see to the programs that pip does not bring: git, jq, minisign, node, venv
+tools: ## see to the programs that pip does not bring: chromium, git, jq, minisign, node, venv
 	@missing=; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v jq >/dev/null || missing="$$missing jq"; \
 	command -v minisign >/dev/null || missing="$$missing minisign"; \

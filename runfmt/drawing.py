@@ -13,8 +13,11 @@ from runfmt.scales import Scale, axis_of, labels
 
 __all__ = ["COLORS", "Curve", "curves_svg", "extent", "left_out", "thinned"]
 
-COLORS = ("#3b82c4", "#e07b39", "#3fa45b", "#d0496b", "#8b6bd6", "#a87b3e", "#25a2a2", "#c759b0")
-"""Told apart on light and on dark paper."""
+COLORS = tuple(
+    "#3b82c4 #e07b39 #3fa45b #d0496b #8b6bd6 #a87b3e #25a2a2 #c759b0 #7f9a26 #5b6fd8 "
+    "#d9534a #2f9e86 #b48b00 #9a5fb0 #4aa3df #c4652f #6b8f71 #e0609a #6d83a3 #a0522d".split()
+)
+"""Told apart on light and on dark paper; the page of the viewer has the same ones."""
 LEFT, RIGHT, ABOVE, BELOW = 46, 8, 20, 18
 """Pixels around the frame of the curves."""
 LEAST, MOST = math.ulp(0), sys.float_info.max

@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from runfmt.errors import UsageError
 from runfmt.frames import AnyPath, readable_runs
-from runfmt.layout import MAIN
+from runfmt.layout import MAIN, stream_name
 from runfmt.reading import StoredRun
+from runfmt.rows import decode, split_path
 from runfmt_sync.curves import XY, against, over_runtime, over_step, over_time
-from runfmt_sync.index import RunIndex
+from runfmt_sync.index import Object, RunIndex
+from runfmt_sync.site import RemoteRun
 from runfmt_sync.state import index_folder
 
 __all__ = ["AXES", "Measured", "curves_of", "measured", "opened", "titles"]
@@ -38,6 +43,26 @@ class Measured:
             times = self.index.column("_timestamp", writer=writer).value
             return over_runtime(points, float(times[0]) if len(times) else 0.0)
         return over_step(points) if x == "_step" else against(points, self.index.column(x, writer=writer))
+
+    def value(self, where: Object, writer: str = MAIN) -> Any:
+        """A value with a ``_type`` as it was logged. Raises ``OSError``."""
+        with open(self.run.path / stream_name("metrics", writer), "rb") as stream:
+            stream.seek(where.offset)
+            found: Any = decode(stream.read(where.length))[0]
+        for key in split_path(where.path):
+            found = found[key]
+        return found
+
+    def file(self, path: object) -> Path | None:
+        """The file that a value names; None if it is none of this run's, or not there (R070)."""
+        if not isinstance(path, str) or path not in self._files:
+            return None
+        fetched = self.run.fetch([path]) if isinstance(self.run, RemoteRun) else self.run.path
+        return fetched / path
+
+    @cached_property
+    def _files(self) -> set[str]:
+        return set(self.run.files)
 
 
 def measured(paths: Iterable[AnyPath]) -> list[Measured]:

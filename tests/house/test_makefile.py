@@ -26,7 +26,7 @@ def make(target: str, path: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def programs(tmp_path) -> Path:
     """A PATH with what the Makefile needs, for somebody who is not root."""
-    for name in ("make", "sh", "find", "git", "jq", "minisign", "node", "apt-cache"):
+    for name in ("make", "sh", "find", "git", "jq", "minisign", "node", "chromium", "apt-cache"):
         (tmp_path / name).symlink_to(shutil.which(name) or name)
     (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
     (tmp_path / "id").chmod(0o755)
@@ -37,7 +37,7 @@ def test_tools_that_are_there_are_accepted(programs):
     assert make("tools", programs).returncode == 0
 
 
-PACKAGES = {"git": "git", "jq": "jq", "minisign": "minisign", "node": "nodejs"}
+PACKAGES = {"chromium": "chromium", "git": "git", "jq": "jq", "minisign": "minisign", "node": "nodejs"}
 
 
 @pytest.mark.parametrize(("program", "package"), PACKAGES.items())

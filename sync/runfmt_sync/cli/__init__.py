@@ -34,6 +34,7 @@ COMMANDS = (
     reading.ls,
     reading.show,
     plotting.plot,
+    plotting.report,
     reading.export,
     reading.validate,
     viewing.view,

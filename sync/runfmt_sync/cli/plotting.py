@@ -1,12 +1,14 @@
-"""The command that draws curves in the terminal."""
+"""Commands that show runs without a browser that asks: curves in the terminal, a report in a file."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from runfmt_sync.cli.common import runs_folder
+from runfmt_sync.cli.common import file_type, paths_argument, runs_folder
 
-__all__ = ["plot"]
+__all__ = ["plot", "report"]
 
 
 @click.command()
@@ -35,3 +37,18 @@ def plot(
 
     paths = runs or (runs_folder(),)
     plot(paths, key, x=axis, log=log, smooth=smooth, width=width, height=height)
+
+
+@click.command()
+@paths_argument
+@click.option("-o", "--output", required=True, type=file_type, help="The HTML file.")
+@click.option("--template", type=file_type, help="Markdown with panels, in place of the usual report.")
+@click.option("--title", help="Its title, else the names of the projects.")
+def report(paths: tuple[str, ...], output: Path, template: Path | None, title: str | None) -> None:
+    """Write runs into one HTML file to be read. PATHS are runs, folders of runs, or URLs of servers."""
+    from runfmt_sync.report import write_report
+    from runfmt_sync.words import counted, human
+
+    made = write_report(paths, output, template=template, title=title)
+    counts = counted(made.runs, "run"), counted(made.charts, "chart"), counted(made.pieces, "media value")
+    click.echo(f"{output}: {human(made.size)}, {', '.join(counts)}")

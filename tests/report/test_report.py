@@ -1,0 +1,444 @@
+"""One file for others to read: what is in it, what moves in it, and that nothing in a run acts in it."""
+
+import base64
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import runfmt
+from chromium import Chromium
+from runfmt.errors import RunNotFound, UsageError
+from runfmt_sync.report import write_report
+from runfmt_sync.report.histograms import over_steps
+from runfmt_sync.report.script import script
+from runmaker import make_run, rows
+from serving import serving
+
+ACTING = "<script>pwned=1</script><img src=x onerror=pwned=2>"
+HOSTILE = f"</script></title></style>{ACTING}\"' onload=pwned=3 {{{{ runs }}}} **x**"
+GREEN = "#3fa45b"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two runs with everything that can be logged, in names that try to act."""
+    root = tmp_path_factory.mktemp("report") / "runs"
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 80, 3), np.uint8)
+    drawing = root.parent / "drawing.svg"
+    size = 'width="9" height="9"'
+    drawing.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} onload="pwned=4"><script>pwned=5</script></svg>'
+    )
+    for number, name in enumerate(("plain", HOSTILE)):
+        about = {"project": "p", "id": f"r{number}", "name": name, "notes": HOSTILE, "tags": [HOSTILE[:60]]}
+        with runfmt.init(
+            dir=root, config={"lr": 0.1 * number, "same": 1, "other": {HOSTILE: number}}, **about
+        ) as run:
+            run.define_metric("by_epoch", step_metric="epoch")
+            run.define_metric("secret", hidden=True)
+            for step in range(400):
+                loss = math.nan if step == 200 else math.exp(-step / 200)
+                run.log({"loss": loss, HOSTILE: step, "epoch": step // 10, "by_epoch": step, "secret": 1})
+                if step % 100 == 0:
+                    run.log({"hist": runfmt.Histogram(pixels.astype(int) + step)}, step=step)
+            run.log(media(pixels, drawing))
+    return root
+
+
+def media(pixels, drawing):
+    """A value of each kind."""
+    box = {
+        "position": {"minX": 0.25, "maxX": 0.5, "minY": 0.1, "maxY": 0.9},
+        "class_id": 1,
+        "box_caption": HOSTILE,
+    }
+    mask = (np.arange(40 * 80).reshape(40, 80) // 1600 * 2).astype("uint8")
+    page = (
+        "<h1>logged page</h1><script>pwned=6;parent.pwned=6;top.pwned=6</script>"
+        f"{HOSTILE}<img src='https://example.invalid/x'>"
+    )
+    return {
+        "pic": runfmt.Image(
+            pixels,
+            caption=HOSTILE,
+            boxes={"b": {"box_data": [box], "class_labels": {1: HOSTILE}}},
+            masks={"m": {"mask_data": mask, "class_labels": {2: "lower half"}}},
+        ),
+        "batch": [runfmt.Image(pixels[:20, :20], caption=f"caption {number}") for number in range(3)],
+        "svg": runfmt.Image(str(drawing)),
+        "page": runfmt.Html(page),
+        "table": runfmt.Table(columns=[HOSTILE, "n"], data=[[HOSTILE, 10], ["b", 9], ["c", 100]]),
+        "sound": runfmt.Audio(np.zeros(800), sample_rate=8000),
+        "film": runfmt.Video(np.zeros((2, 3, 16, 16), np.uint8)),
+        "shape": runfmt.Object3D(np.zeros((2, 3))),
+    }
+
+
+@pytest.fixture(scope="module")
+def usual(root):
+    """The usual report of these runs."""
+    write_report([root], root.parent / "usual.html")
+    return root.parent / "usual.html"
+
+
+@pytest.fixture
+def page(browser, usual):
+    browser.open(usual.as_uri())
+    return browser
+
+
+def report_of(root, text, tmp_path):
+    """The body of a report of a template."""
+    (tmp_path / "template.md").write_text(text)
+    write_report([root], tmp_path / "out.html", template=tmp_path / "template.md")
+    return (tmp_path / "out.html").read_text().split("<main>")[1].split("</main>")[0]
+
+
+def every(selector):
+    """The elements of the page that a selector means, as a list of JavaScript."""
+    return f"[...document.querySelectorAll({json.dumps(selector)})]"
+
+
+def chart(key):
+    """The chart of a key."""
+    return f"{every('[data-chart]')}.find((one) => one.innerText.startsWith({json.dumps(key)}))"
+
+
+def place_of(page, key):
+    """Where the chart of a key is: left, top, width and height of its canvas."""
+    page.ask(f"{chart(key)}.scrollIntoView()")
+    page.ask(f"box = {chart(key)}.querySelector('canvas').getBoundingClientRect(); 0")
+    return page.ask("[box.left, box.top, box.width, box.height]")
+
+
+def drawn(page, key):
+    """What is drawn of a key."""
+    page.frame()
+    return page.ask(f"{chart(key)}.querySelector('canvas').toDataURL()")
+
+
+# It needs nothing, and nothing acts
+
+
+def test_report_asks_for_nothing_and_complains_of_nothing(page, usual):
+    assert [url for url in page.asked if not url.startswith("data:")] == [usual.as_uri()]
+    assert page.said == []
+
+
+def test_nothing_of_a_run_acts(page):
+    assert page.ask("typeof pwned") == "undefined"
+    assert page.ask("[...document.scripts].map((one) => one.type)") == ["application/json", ""]
+    assert (
+        page.ask(f"{every('*')}.flatMap((one) => one.getAttributeNames()).filter((n) => /^on/.test(n))") == []
+    )
+    assert page.ask("document.querySelectorAll('link, base, object, embed, form').length") == 0
+    assert page.ask("[...document.querySelectorAll('img')].every((one) => one.src.startsWith('data:image/'))")
+    assert page.ask("document.body.innerText").count("<img src=x onerror=pwned=2>") > 10
+
+
+def test_page_that_was_logged_has_neither_scripts_nor_an_origin_nor_a_way_out(page):
+    frame = "document.querySelector('iframe')"
+    assert page.ask(f"{frame}.getAttribute('sandbox')") == ""
+    assert page.ask(f"{frame}.contentDocument") is None
+    assert "logged page" in page.ask(f"{frame}.srcdoc")
+    policy = page.ask("document.querySelector('meta[http-equiv]').content")
+    assert "default-src 'none'" in policy
+    assert not re.search(r"https?:|\*|unsafe-eval|script-src[^;]*unsafe", policy)
+
+
+def test_script_of_a_template_does_not_run(browser, root, tmp_path):
+    report_of(root, "# a\n\n<script>pwned=7</script>\n\n<img src=x onerror=pwned=8>\n", tmp_path)
+    browser.open((tmp_path / "out.html").as_uri())
+    assert browser.ask("typeof pwned") == "undefined"
+    assert browser.ask("document.querySelector('main h1').textContent") == "a"
+
+
+def test_report_is_read_without_a_script(browser, usual):
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open_still(usual.as_uri())
+        texts = browser.texts()
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert "loss over step (2 not finite)" in texts
+
+
+# What is in it
+
+
+def test_charts_are_of_all_metrics_but_hidden_ones(page):
+    titles = page.ask(f"{every('[data-chart] .grow')}.map((one) => one.textContent)")
+    assert sorted(titles) == sorted(["by_epoch", "epoch", "loss", HOSTILE.replace(".", "\\.")])
+    axes = page.ask(f"{every('[data-chart] .axis-name')}.map((one) => one.textContent)")
+    assert axes[titles.index("by_epoch")] == "epoch"
+    assert axes[titles.index("loss")] == "step"
+
+
+def test_chart_says_values_at_the_pointer_and_what_is_not_finite(page):
+    left, top, width, height = place_of(page, "loss")
+    page.mouse("Moved", left + width - 10, top + height / 2)
+    page.frame()
+    assert page.ask("document.querySelector('.readout').innerText").split("\n")[:3] == [
+        "step 399",
+        "plain",
+        "0.13601",
+    ]
+    said = []
+    for x in range(int(left + width / 2) - 10, int(left + width / 2) + 30):
+        page.mouse("Moved", x, top + height / 2)
+        said.append(page.ask("document.querySelector('.readout').innerText"))
+    assert [text for text in said if text.startswith("step 200\nplain\nNaN")]
+
+
+def test_chart_is_zoomed_by_dragging_and_whole_again_after_a_double_click(page):
+    left, top, width, height = place_of(page, "loss")
+    middle = {"y": top + height / 2, "button": "left"}
+    whole = drawn(page, "loss")
+    page.mouse("Pressed", left + width / 2, clickCount=1, **middle)
+    page.mouse("Moved", left + width - 30, **middle)
+    page.mouse("Released", left + width - 30, clickCount=1, **middle)
+    assert drawn(page, "loss") != whole
+    for count in (1, 2):
+        page.mouse("Pressed", left + width / 2, clickCount=count, **middle)
+        page.mouse("Released", left + width / 2, clickCount=count, **middle)
+    assert drawn(page, "loss") == whole
+
+
+def test_chart_has_a_logarithmic_scale_by_a_click(page):
+    linear = drawn(page, "loss")
+    page.ask(f"{chart('loss')}.querySelector('input').click()")
+    assert drawn(page, "loss") != linear
+
+
+def test_tables_are_sorted_as_numbers_and_back(page):
+    table = f"{every('table.sorted')}.find((one) => one.rows[0].cells[1].textContent === 'n')"
+    head = f"{table}.rows[0].cells[1]"
+    column = f"[...{table}.tBodies[0].rows].map((row) => row.cells[1].textContent)"
+    assert page.ask(column) == ["10", "9", "100"]
+    page.ask(f"{head}.click()")
+    assert page.ask(column) == ["9", "10", "100"]
+    assert page.ask(f"{head}.getAttribute('aria-sort')") == "ascending"
+    page.ask(f"{head}.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Enter' }}))")
+    assert page.ask(column) == ["100", "10", "9"]
+
+
+def test_boxes_and_masks_lie_over_their_picture_until_it_is_clicked(page):
+    over = f"{every('.overlaid')}[0].children"
+    over = f"[...{over}].map((one) => [one.tagName, getComputedStyle(one).display !== 'none'])"
+    assert page.ask(over) == [["IMG", True], ["IMG", True], ["svg", True]]
+    page.ask("box = document.querySelector('.overlaid rect'); 0")
+    box = page.ask("['x', 'y', 'width', 'height'].map((name) => Number(box.getAttribute(name)))")
+    assert box == pytest.approx([20, 4, 20, 32])
+    assert "lower half" in page.ask("document.querySelector('.overlaid').parentElement.innerText")
+    page.ask("document.querySelector('.overlaid').click()")
+    assert page.ask(over) == [["IMG", True], ["IMG", False], ["svg", False]]
+
+
+def test_mask_is_in_the_colour_of_its_class_and_nothing_elsewhere(page):
+    pixels = """(async () => {
+        const picture = document.querySelector('.overlaid img.over');
+        await picture.decode();
+        const pen = new OffscreenCanvas(80, 40).getContext('2d');
+        pen.drawImage(picture, 0, 0);
+        return [[5, 5], [5, 35]].map(([x, y]) => [...pen.getImageData(x, y, 1, 1).data]);
+    })()"""
+    assert page.ask(pixels) == [[0, 0, 0, 0], [*bytes.fromhex(GREEN[1:]), 255]]
+
+
+def test_pictures_sounds_and_films_play(page):
+    widths = f"Promise.all({every('img')}.map((one) => one.decode().then(() => one.naturalWidth)))"
+    assert {80, 20, 9, 16} <= set(page.ask(widths))
+    told = "new Promise((done) => { one.onloadedmetadata = () => done(one.duration); one.load(); })"
+    assert page.ask(f"Promise.all({every('audio')}.map((one) => {told}))") == pytest.approx([0.1, 0.1])
+    assert [f"caption {number}" in page.ask("document.body.innerText") for number in range(3)] == [True] * 3
+
+
+def test_what_no_report_shows_is_said(page):
+    assert "object3D-file: not shown in a report, but by runfmt view" in page.ask("document.body.innerText")
+
+
+def test_config_shows_what_tells_runs_apart_and_all_when_asked(root, tmp_path):
+    assert "lr" in report_of(root, "{{ config }}", tmp_path)
+    assert ">same<" not in report_of(root, "{{ config }}", tmp_path)
+    assert "1 more keys are the same in all runs" in report_of(root, "{{ config }}", tmp_path)
+    assert ">same<" in report_of(root, "{{ config all }}", tmp_path)
+
+
+def test_table_has_the_columns_that_are_named(root, tmp_path):
+    html = report_of(root, '{{ table "config.lr" "lo*" }}', tmp_path)
+    assert re.findall(r"<th>(.*?)</th>", html) == ["run", "config.lr", "loss"]
+    assert 'data-number="0.1"' in html
+
+
+@pytest.mark.parametrize(
+    ("panel", "axis"),
+    [
+        ('chart "loss"', "_step"),
+        ('chart "loss" x="runtime"', "_runtime"),
+        ('chart "loss" x="epoch" log smooth=0.9', "epoch"),
+    ],
+)
+def test_charts_are_as_the_template_says(root, tmp_path, panel, axis):
+    report_of(root, f"{{{{ {panel} }}}}", tmp_path)
+    data = (tmp_path / "out.html").read_text().split('id="charts">')[1].split("</script>")[0]
+    (chart,) = json.loads(data)
+    assert (chart["axis"], chart["log"], chart["smooth"]) == (
+        axis,
+        "log" in panel,
+        0.9 if "smooth" in panel else 0,
+    )
+    assert [line["name"] for line in chart["lines"]] == ["plain", HOSTILE]
+
+
+@pytest.mark.parametrize(
+    ("panel", "said"),
+    [
+        ('chart "loss" smooth=7', "chart: smooth='7' is no number from 0 to 0.999"),
+        ('media "*" steps=many', "media: steps='many' is no number"),
+    ],
+)
+def test_value_of_an_option_that_is_none_is_told(root, tmp_path, panel, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        report_of(root, f"{{{{ {panel} }}}}", tmp_path)
+    assert not (tmp_path / "out.html").exists()
+
+
+def test_what_is_not_there_is_said(root, tmp_path):
+    html = report_of(root, '{{ chart "nope" }}\n\n{{ media "nope*" }}', tmp_path)
+    assert "no run has a number nope" in html
+    assert "no run has media nope*" in html
+
+
+def test_media_of_several_steps(tmp_path):
+    with runfmt.init(dir=tmp_path / "runs", id="a") as run:
+        for step in range(9):
+            run.log({"pic": runfmt.Image(np.full((4, 4), step, np.uint8))})
+    for asked, steps in (("", ["8"]), (" steps=3", ["0", "4", "8"]), (" steps=100", [*map(str, range(9))])):
+        html = report_of(tmp_path / "runs", f'{{{{ media "pic"{asked} }}}}', tmp_path)
+        assert re.findall(r"step (\d+)", html) == steps
+
+
+def test_files_that_are_gone_or_not_of_the_run_are_not_shown(root, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    run = make_run(tmp_path / "runs", "a")
+    (run / "media" / "link.png").symlink_to(secret)
+    for path in ("../../secret.png", str(secret), "media/link.png", "media/gone.png", 7, None):
+        value = {"_type": "image-file", "path": path, "sha256": "0" * 64, "size": 6}
+        with (run / "metrics.jsonl").open("ab") as stream:
+            stream.write(json.dumps({"_step": 100, "_timestamp": 1732417600, "y": value}).encode() + b"\n")
+        html = report_of(tmp_path / "runs", '{{ media "y" }}', tmp_path)
+        assert "the file is not there" in html or "no run has media" in html
+        assert "<img" not in html
+
+
+def test_values_of_another_form_are_no_reason_to_fail(tmp_path):
+    run = make_run(tmp_path / "runs", "a")
+    odd = [
+        {"_type": "table-file", "path": "files/requirements.txt"},
+        {"_type": "images/separated", "images": "none"},
+        {"_type": "images/separated", "images": [3], "captions": 4},
+        {"_type": "histogram", "bins": [1, 2], "values": ["a"]},
+        {"_type": "histogram"},
+        {
+            "_type": "image-file",
+            "path": "files/requirements.txt",
+            "boxes": {"a": {"box_data": [{"position": {}}]}},
+        },
+        {"_type": "of-tomorrow"},
+    ]
+    with (run / "metrics.jsonl").open("ab") as stream:
+        for number, value in enumerate(odd):
+            stream.write(
+                json.dumps({"_step": 100, "_timestamp": 1732417600, f"odd{number}": value}).encode() + b"\n"
+            )
+    html = report_of(tmp_path / "runs", '{{ media "odd*" }}', tmp_path)
+    assert html.count("<h3>odd") == len(odd)
+    assert "of-tomorrow: not shown" in html
+
+
+def test_histograms_over_steps_are_as_deep_as_their_shares():
+    low = {"_type": "histogram", "bins": [0, 1, 2], "values": [10, 0]}
+    high = {"_type": "histogram", "bins": [0, 1, 2], "values": [5, 5]}
+    html = over_steps([0, 1], [low, high])
+    picture = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", html)[1])))
+    depth = np.asarray(picture)[..., 3]
+    assert depth.shape == (64, 2)
+    assert depth[:32, 0].max() == 0  # above: nothing at the first step
+    assert depth[32:, 0].min() == 255
+    assert depth[:, 1].min() == depth[:, 1].max() == round(0.5**0.5 * 255 - 0.5)
+
+
+# As a whole
+
+
+def test_long_runs_make_a_small_report_that_keeps_their_peaks(tmp_path):
+    run = make_run(tmp_path / "runs", "long")
+    lines = rows(0, 100_000).splitlines(keepends=True)
+    lines[54_321] = b'{"_step":54321,"_timestamp":1732417554,"loss":99.5}\n'
+    (run / "metrics.jsonl").write_bytes(b"".join(lines))
+    made = write_report([tmp_path / "runs"], tmp_path / "out.html")
+    assert made.size == (tmp_path / "out.html").stat().st_size < 200_000
+    data = json.loads((tmp_path / "out.html").read_text().split('id="charts">')[1].split("</script>")[0])
+    assert max(data[0]["lines"][0]["max"]) == 99.5
+    assert len(data[0]["lines"][0]["x"]) <= 500
+
+
+def test_report_of_a_server_is_that_of_its_folder(root, tmp_path, usual):
+    with serving(root) as server:
+        write_report([f"{server.url}/p"], tmp_path / "far.html")
+    assert pictures(tmp_path / "far.html") == pictures(usual)
+
+
+def pictures(path):
+    return sorted(re.findall(r"data:[^\"]+", path.read_text()))
+
+
+def test_command_says_what_it_wrote(runfmt, runs):
+    make_run(runs, "a", name="alpha")
+    said = runfmt("report", "-o", "report.html", "--title", "A <title>").stdout
+    assert re.fullmatch(r"report.html: \d+\.\d kB, 1 run, 1 chart, 1 media value\n", said)
+    html = Path("report.html").read_text()
+    assert "<title>A &lt;title&gt;</title>" in html
+    assert "<h1>A &lt;title&gt;</h1>" in html
+    assert "alpha" in html
+
+
+def test_command_called_wrongly_says_so(runfmt, runs):
+    make_run(runs, "a")
+    Path("bad.md").write_text("\n{{ nope }}\n")
+    assert runfmt.error("report", "-o", "x.html", "--template", "bad.md").startswith(
+        "bad.md, line 2: there is no panel nope"
+    )
+    Path("bad.md").write_bytes(b"\xff\xfe")
+    assert "is no text in UTF-8" in runfmt.error("report", "-o", "x.html", "--template", "bad.md")
+    assert "(gone.md)" in runfmt.error("report", "-o", "x.html", "--template", "gone.md", code=1)
+    assert not Path("x.html").exists()
+    with pytest.raises(RunNotFound):
+        write_report([runs / "a" / "files"], Path("x.html"))
+
+
+def test_run_that_cannot_be_read_costs_no_other(runfmt, runs):
+    make_run(runs, "a", name="alpha")
+    make_run(runs, "b", requires=["crypt"])
+    done = runfmt("report", "-o", "x.html")
+    assert "b was left out" in done.stderr
+    assert "alpha" in Path("x.html").read_text()
+
+
+def test_modules_of_the_script_are_the_viewers_own():
+    code = script()
+    assert not re.search(r"^(import|export) ", code, re.MULTILINE)
+    assert code.index("const $chart = ") < code.index("const $plot = ") < code.index("const $report = ")
