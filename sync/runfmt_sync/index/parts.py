@@ -16,12 +16,13 @@ import orjson
 from runfmt.errors import FormatError
 from runfmt.history import MAX_PROBLEMS, Reader, is_time
 from runfmt.layout import MAX_DEPTH, MAX_ROW, MAX_STEP, is_safe
-from runfmt.rows import decode, escape, leaves
+from runfmt.rows import RESERVED, decode, escape, leaves
 
 __all__ = ["Lines", "Object", "Part", "metrics_part", "system_part"]
 
 NUMBERS = {int, float, bool}
 ALWAYS = ("_step", "_timestamp")
+SPECIAL = frozenset(RESERVED).difference(ALWAYS)
 
 Lines = Iterable[tuple[int, bytes | None]]
 """Lines with their offsets in the stream, as of :func:`runfmt.history.read_lines`."""
@@ -127,13 +128,16 @@ class _Reader(Reader):
 
 def _plain_row(line: bytes) -> dict[str, Any] | None:
     """The row of a line without any key that has a meaning but step and time, None for all others."""
-    if line.count(b'"_') != 2 or b"\\" in line or line.count(b"{") + line.count(b"[") > MAX_DEPTH:
+    is_flat = line.find(b"{", 1) < 0 and line.find(b"[") < 0
+    if not is_flat and (
+        line.count(b'"_') != 2 or b"\\" in line or line.count(b"{") + line.count(b"[") > MAX_DEPTH
+    ):
         return None
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if type(row) is not dict or not is_time(row.get("_timestamp")):
+    if type(row) is not dict or not row.keys().isdisjoint(SPECIAL) or not is_time(row.get("_timestamp")):
         return None
     step = row.get("_step")
     return row if type(step) is int and step <= MAX_STEP else None
