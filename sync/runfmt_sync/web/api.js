@@ -56,6 +56,22 @@ export async function ask(path, { method, body, signal } = {}) {
   return answer.json();
 }
 
+/**
+ * Ask for a file of a run, or bytes of it.
+ * @param {string} uid
+ * @param {string} path
+ * @param {{range?: string, signal?: AbortSignal}} [options] range: as `bytes=0-99`
+ * @returns {Promise<Response>}
+ * @throws {Problem}
+ */
+export async function askFile(uid, path, { range, signal } = {}) {
+  const parts = path.split('/');
+  if (parts.some((part) => ['', '.', '..'].includes(part)))
+    throw new Problem(0, `${path} names no file of the run`);
+  const place = parts.map(encodeURIComponent).join('/');
+  return send(`runs/${encodeURIComponent(uid)}/files/${place}`, { method: 'GET', range, signal });
+}
+
 async function send(path, request) {
   for (let tried = 1; ; tried += 1) {
     const answer = await once(path, request);
@@ -70,11 +86,12 @@ async function send(path, request) {
   }
 }
 
-async function once(path, { method, body, signal }) {
+async function once(path, { method, body, range, signal }) {
   const token = sessionStorage.getItem(KEPT);
   const headers = {
     ...(token && { Authorization: `Bearer ${token}` }),
     ...(body !== undefined && { 'Content-Type': 'application/json' }),
+    ...(range && { Range: range }),
   };
   try {
     return await fetch(`v1/${path}`, { method, body, headers, signal, cache: 'no-store' });

@@ -114,11 +114,11 @@ function turnTo(name) {
 
 function showPath(now, name) {
   const project = now.project === null ? 'All runs' : now.project || '(no project)';
-  const open = runsOf(now.project).find((one) => one.tail === now.run);
+  const open = name === 'run' && runsOf(now.project).find((one) => one.tail === now.run);
   fill(
     path,
-    name !== 'projects' && h('span', { class: 'clip', text: project, title: project }),
-    name === 'run' && open && h('span', { class: 'clip', text: open.name }),
+    name !== 'projects' && h(open ? 'span' : 'h1', { class: 'clip', text: project, title: project }),
+    open && h('span', { class: 'clip', text: open.name }),
   );
   const hadFocus = tabs.contains(document.activeElement);
   fill(
@@ -133,7 +133,7 @@ function showPath(now, name) {
       ),
   );
   if (hadFocus) tabs.querySelector('[aria-current]')?.focus();
-  document.title = [open?.name, name !== 'projects' && project, 'runfmt'].filter(Boolean).join(' · ');
+  document.title = [open && open.name, name !== 'projects' && project, 'runfmt'].filter(Boolean).join(' · ');
 }
 
 function showPulse() {

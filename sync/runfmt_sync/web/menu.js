@@ -84,23 +84,35 @@ function moveFocus(event) {
   event.currentTarget[step]?.focus();
 }
 
-/** A button that opens a box or a menu. */
-export function menuButton(text, label, open, { glyph = null, props = {} } = {}) {
+/**
+ * A button that opens a box or a menu.
+ * @param {string} glyph
+ * @param {string} title what it is for
+ * @param {string} text what stands on it
+ * @param {(anchor: HTMLElement) => void} open
+ */
+export function menuButton(glyph, title, text, open, more = '') {
   const button = h(
     'button',
     {
       type: 'button',
-      class: 'button',
-      'aria-label': label,
-      title: label,
+      class: `button ${more}`,
+      title,
       'aria-haspopup': 'dialog',
-      ...props,
       on: { click: () => open(button) },
     },
-    glyph && icon(glyph),
-    text && h('span', { text }),
+    icon(glyph),
+    h('span', { class: 'clip' }),
   );
+  relabel(button, text);
   return button;
+}
+
+/** Change what stands on such a button; its name says what it is for, too. */
+export function relabel(button, text) {
+  button.lastChild.textContent = text;
+  const isSaid = button.title.toLowerCase().includes(text.toLowerCase());
+  button.setAttribute('aria-label', isSaid ? button.title : `${button.title}: ${text}`);
 }
 
 /**

@@ -5,7 +5,7 @@
 import { chosen, listed } from './choice.js';
 import { allColumns, columnOf, shownColumns } from './columns.js';
 import { emptyState, fill, h, loading, textButton } from './dom.js';
-import { menuButton, openBox, searchList } from './menu.js';
+import { menuButton, openBox, relabel, searchList } from './menu.js';
 import { load, onRuns, status } from './runs.js';
 import { change, view } from './state.js';
 import { RunTable } from './table.js';
@@ -27,8 +27,8 @@ export class RunList {
       on: { input: () => change({ filter: this.filter.value }, { replace: true }) },
     });
     this.said = h('p', { class: 'said', id: 'filter-said', role: 'status' });
-    this.group = menuButton('', 'Group the runs', openGroups, { glyph: 'group' });
-    this.columns = menuButton('Columns', 'Choose columns', openColumns, { glyph: 'columns' });
+    this.group = menuButton('group', 'Group the runs', 'Group', openGroups);
+    this.columns = menuButton('columns', 'Choose columns', 'Columns', openColumns);
     this.count = h('span', { class: 'muted nowrap' });
     this.empty = h('div');
     this.element = h(
@@ -52,11 +52,7 @@ export class RunList {
     if (this.filter !== document.activeElement) this.filter.value = view.filter;
     this.filter.setAttribute('aria-invalid', String(Boolean(error)));
     fill(this.said, error && complaint(view.filter, error));
-    fill(
-      this.group,
-      this.group.firstChild,
-      h('span', { class: 'clip', text: view.group ? columnOf(view.group).label : 'Group' }),
-    );
+    relabel(this.group, view.group ? columnOf(view.group).label : 'Group');
     this.group.classList.toggle('on', Boolean(view.group));
     this.count.textContent = status.isLoading
       ? `${runs.length}…`

@@ -2,9 +2,9 @@
  * The tools above the panels: search, x-axis, smoothing, scales, size, which panels.
  */
 
-import { fill, h, icon, textButton } from './dom.js';
+import { h, textButton } from './dom.js';
 import { allShown, isHidden, numberPanels, toggledPanel } from './layout.js';
-import { menuButton, openBox, openMenu, searchList } from './menu.js';
+import { menuButton, openBox, openMenu, relabel, searchList } from './menu.js';
 import { metrics } from './metrics.js';
 import { AXIS_NAMES } from './scales.js';
 import { change, view } from './state.js';
@@ -48,13 +48,8 @@ function searchTool() {
 
 /** @returns {Tool} */
 function axisTool() {
-  const button = menuButton('', 'X-axis', openAxes);
-  const update = () =>
-    fill(
-      button,
-      h('span', { class: 'muted', text: 'X' }),
-      h('span', { class: 'clip', text: view.x ? (AXIS_NAMES[view.x] ?? view.x) : 'Automatic' }),
-    );
+  const button = menuButton('axis', 'X-axis', 'Automatic', openAxes);
+  const update = () => relabel(button, view.x ? (AXIS_NAMES[view.x] ?? view.x) : 'Automatic');
   return { elements: [button], update };
 }
 
@@ -93,17 +88,16 @@ function smoothTool() {
 
 /** @returns {Tool} */
 function scaleTool() {
-  const props = { class: 'button scales' };
-  const button = menuButton('View', 'Scales and sizes', openScales, { glyph: 'columns', props });
+  const button = menuButton('scales', 'View: scales and sizes', 'View', openScales, 'scales');
   return { elements: [button], update: () => {} };
 }
 
 /** @returns {Tool} */
 function hideTool() {
-  const button = menuButton('', 'Which panels are shown', openPanels, { props: { class: 'button which' } });
+  const button = menuButton('eye', 'Which panels are shown', 'Panels', openPanels, 'which');
   const update = () => {
     const hidden = numberPanels().filter(isHidden).length;
-    fill(button, icon('eye'), h('span', { text: hidden ? `${hidden} hidden` : 'Panels' }));
+    relabel(button, hidden ? `${hidden} hidden` : 'Panels');
   };
   return { elements: [button], update };
 }
