@@ -12,6 +12,7 @@ import { makeScale, linearTicks, logTicks, axisKind, shortNumber } from './scale
  * @property {[number, number]} xDomain
  * @property {[number, number]} yDomain
  * @property {boolean} log
+ * @property {boolean} xLog
  * @property {string|null} [strong] id of the line that stands out
  *
  * @typedef {{ink: string, muted: string, grid: string, paper: string, font: string}} Theme
@@ -43,9 +44,12 @@ export function layOut(chart, width, height, above = ABOVE) {
     kind,
     labels,
     yTicks,
-    x: makeScale(chart.xDomain, [frame.left, frame.right]),
+    x: makeScale(chart.xDomain, [frame.left, frame.right], chart.xLog),
     y: makeScale(chart.yDomain, [frame.bottom, frame.top], chart.log),
-    xTicks: kind.ticks(chart.xDomain, Math.max(2, Math.floor((frame.right - frame.left) / 80))),
+    xTicks: (chart.xLog ? logTicks : kind.ticks)(
+      chart.xDomain,
+      Math.max(2, Math.floor((frame.right - frame.left) / 80)),
+    ),
   };
 }
 

@@ -6,7 +6,8 @@
  *     not     = "not" not | "(" or ")" | test
  *     test    = path operator value | path "in" "[" value { "," value } "]" | word
  *
- * A word alone is looked for in name, id, tags and notes. `~` is "contains". What has spaces or signs
+ * A word alone is looked for in name, id, tags and notes; a path of config or summary alone asks whether it
+ * is there. `~` is "contains". What has spaces or signs
  * in it stands in quotes. A path without `config.` or `summary.` is looked for in both.
  */
 
@@ -169,6 +170,7 @@ function asValue(text) {
 }
 
 function search(word) {
+  if (/^(config|summary)\./.test(word)) return (look) => look(word) !== undefined;
   const tests = ['name', 'id', 'tags', 'notes'].map((path) => comparison(path, '~', word));
   return (look) => tests.some((test) => test(look));
 }

@@ -12,7 +12,7 @@ import { openMenu } from './menu.js';
 import { metrics } from './metrics.js';
 import { Plot } from './plot.js';
 import { AXIS_NAMES } from './scales.js';
-import { domainOf, groupLines, linesOf, rangeOf } from './series.js';
+import { cutAtZero, domainOf, firstAbove, groupLines, linesOf, rangeOf } from './series.js';
 import { change, view } from './state.js';
 import { formatNumber } from './values.js';
 
@@ -181,11 +181,15 @@ export class PanelView {
     const xDomain = range[0] === range[1] ? [range[0] - 0.5, range[1] + 0.5] : range;
     const options = { smooth: view.smooth, log, range: xDomain, spread: view.spread };
     const lines = view.group ? groupLines(this.groups(), options) : linesOf(this.items.map(asItem), options);
+    const [low, high] = xDomain;
+    const first = low > 0 ? low : firstAbove(lines);
+    const xLog = view.logx && first < high;
     return {
-      lines,
+      lines: xLog ? lines.map(cutAtZero) : lines,
       axis,
       axisName: AXIS_NAMES[axis] ?? axis,
-      xDomain,
+      xDomain: xLog ? [first, high] : xDomain,
+      xLog,
       yDomain: domainOf(lines, { log, clip: view.clip }),
       log,
     };

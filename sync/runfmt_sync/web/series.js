@@ -30,15 +30,35 @@ const GRID = 400;
 const TAILS = 0.02;
 const MARGIN = 0.06;
 
-/** The least and greatest x of curves; null where there are none. */
+/** The least and greatest x of curves, of their marks too; null where there are none. */
 export function rangeOf(curves) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const { x } of curves) {
-    if (!x.length) continue;
-    low = Math.min(low, x[0]);
-    high = Math.max(high, x[x.length - 1]);
-  }
+  const [low, high] = ends(
+    curves.flatMap(({ x, marks = [] }) => [...x.slice(0, 1), ...x.slice(-1), ...marks.map(([at]) => at)]),
+  );
   return low <= high ? [low, high] : null;
+}
+
+/** The least x above 0 of lines: where a logarithmic axis begins. */
+export function firstAbove(lines) {
+  return Math.min(...lines.map(({ x }) => x.find((at) => at > 0) ?? Infinity));
+}
+
+/** A line without what has no place on a logarithmic x-axis. */
+export function cutAtZero(line) {
+  const from = line.x.findIndex((at) => at > 0);
+  const cut = (side) => side && (from < 0 ? [] : side.slice(from));
+  const { x, y, raw, min, max } = line;
+  const marks = line.marks.filter(([at]) => at > 0);
+  return {
+    ...line,
+    x: cut(x),
+    y: cut(y),
+    raw: cut(raw),
+    min: cut(min),
+    max: cut(max),
+    marks,
+    rewinds: line.rewinds.filter((at) => at > 0),
+  };
 }
 
 /**

@@ -17,6 +17,7 @@
  * @property {string} x axis; empty: each metric's own
  * @property {number} smooth 0 to 0.999
  * @property {string[]} log panels with a logarithmic scale; `*`: all
+ * @property {boolean} logx the x-axes are logarithmic
  * @property {boolean} clip outliers are left out of the scale
  * @property {string} spread of groups: `minmax`, `deviation`, `none`
  * @property {[string, number, number]|null} zoom axis, from, to
@@ -56,6 +57,7 @@ const WORDS = {
     write: (value) => (value ? String(value) : null),
   },
   log: list,
+  logx: flag,
   clip: flag,
   spread: word('minmax'),
   zoom: { empty: null, read: readZoom, write: (value) => value && packed(value.map(String)) },

@@ -151,6 +151,7 @@ function openScales(anchor) {
       isOn: isLog,
       act: () => change({ log: isLog ? view.log.filter((one) => one !== '*') : [...view.log, '*'] }),
     },
+    { label: 'Logarithmic x-axes', isOn: view.logx, act: () => change({ logx: !view.logx }) },
     { label: 'Leave outliers out of the scale', isOn: view.clip, act: () => change({ clip: !view.clip }) },
     ...Object.entries(SIZES).map(([size, name]) => ({
       label: `${name} panels`,

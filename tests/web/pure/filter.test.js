@@ -45,12 +45,15 @@ const HOLDS = [
   '"summary.val/best loss" < 1',
   'created > 2026-11-01',
   'optimizer.name==adam',
+  'config.lr',
+  'not config.nothing',
   'summary.loss = nan',
   'name ~ "calm-otter"',
   'state = FINISHED',
 ];
 const FAILS = [
   'resnet',
+  'summary.nothing',
   'config.lr > 0.1',
   'state = running',
   'not otter',

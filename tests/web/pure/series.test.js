@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { domainOf, groupLines, linesOf, nearest, rangeOf } from '../series.js';
+import { cutAtZero, domainOf, firstAbove, groupLines, linesOf, nearest, rangeOf } from '../series.js';
 
 const curve = (x, y, more = {}) => ({ x, y, ...more });
 const item = (one) => ({ id: 'a', name: 'a', color: 'red', curve: one });
@@ -9,6 +9,17 @@ const plain = { smooth: 0, log: false, range: [0, 10], spread: 'minmax' };
 test('the range is that of all curves', () => {
   assert.deepEqual(rangeOf([curve([3, 5], [1, 1]), curve([], []), curve([1, 4], [1, 1])]), [1, 5]);
   assert.equal(rangeOf([curve([], [])]), null);
+  assert.deepEqual(
+    rangeOf([
+      curve([], [], {
+        marks: [
+          [7, 'NaN'],
+          [2, 'NaN'],
+        ],
+      }),
+    ]),
+    [2, 7],
+  );
 });
 
 test('a smoothed line keeps what it was', () => {
@@ -137,4 +148,18 @@ test('the nearest place', () => {
   );
   assert.equal(nearest([], 3), -1);
   assert.equal(nearest([7], 3), 0);
+});
+
+test('a logarithmic x-axis begins at the first place above 0', () => {
+  const more = {
+    marks: [
+      [0, 'NaN'],
+      [4, 'NaN'],
+    ],
+    rewinds: [0, 3],
+  };
+  const [line] = linesOf([item(curve([-1, 0, 3, 5], [1, 2, 3, 4], more))], plain);
+  assert.equal(firstAbove([line]), 3);
+  const { x, y, marks, rewinds } = cutAtZero(line);
+  assert.deepEqual([x, y, marks, rewinds], [[3, 5], [3, 4], [[4, 'NaN']], [3]]);
 });
