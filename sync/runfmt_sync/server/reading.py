@@ -20,6 +20,7 @@ from runfmt.reading import StoredRun, has_crashed
 from runfmt.rows import decode_document, encode_document
 from runfmt_sync.server.about import NOTHING, describe, problem_to_json
 from runfmt_sync.server.index import Index
+from runfmt_sync.server.indexes import Indexes
 from runfmt_sync.server.pulses import Pulses
 from runfmt_sync.server.questions import CurvesAsked, KeysAsked, ObjectsAsked
 from runfmt_sync.server.series import Series
@@ -47,12 +48,13 @@ class Reading:
     def __init__(self, private: Path, indexes: Path) -> None:
         self._index = Index(private / "index.sqlite")
         self._pulses = Pulses()
-        self._series = Series(indexes)
+        self._indexes = Indexes(indexes)
+        self._series = Series(self._indexes)
 
     def keep_only(self, runs: Runs) -> None:
         """Forget the runs that are gone."""
         self._index.keep_only(runs)
-        self._series.keep_only(runs)
+        self._indexes.keep_only(runs)
 
     # Lists
 
@@ -95,7 +97,7 @@ class Reading:
         row.pop("owner", None)
         said: dict[str, Any] = {"row": _shown(row, folder, root), **NOTHING}
         try:
-            return said | describe(StoredRun(folder), self._series.index(folder))
+            return said | describe(StoredRun(folder), self._indexes.of(folder))
         except FileNotFoundError:
             raise Absent(f"the run {uid} is gone") from None
         except (FormatError, OSError) as error:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,12 @@ from runfmt.errors import FormatError, explain
 from runfmt.layout import stream_name
 from runfmt.rows import decode, marked, split_path
 from runfmt_sync.curves import XY, against, extent, over_runtime, over_step, over_time, reduce
-from runfmt_sync.index import Object, RunIndex, keep_only
-from runfmt_sync.server.questions import STREAMS, Curve, CurvesAsked, KeysAsked, ObjectsAsked
+from runfmt_sync.index import Object, RunIndex
+from runfmt_sync.server.indexes import Indexes
+from runfmt_sync.server.questions import Curve, CurvesAsked, KeysAsked, ObjectsAsked
 
 __all__ = ["Series"]
 
-KEPT = 2_000
-"""Indexes that are held open."""
-KEPT_BYTES = 256 * 2**20
-"""Bytes of streams that they hold in memory, at most: what is behind the last block of each."""
-BLOCK = 4 * 2**20
-"""Most bytes of a stream that are in no block."""
 KEPT_POINTS = 8 * 2**20
 """Points that are held from finding the range of a question to answering it; others are read again."""
 MOST_KEYS = 20_000
@@ -36,31 +30,10 @@ Runs = Mapping[str, Path]
 
 
 class Series:
-    """May be used by several threads; ``cache`` is where the indexes lie."""
+    """May be used by several threads."""
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
-        self._held: OrderedDict[Path, tuple[RunIndex, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def keep_only(self, runs: Runs) -> None:
-        """Remove the indexes of runs that are gone."""
-        keep_only(self._cache, runs)
-
-    def index(self, folder: Path) -> RunIndex:
-        """The index of a run as it is now. Raises ``FormatError`` if it must be refused, ``OSError``."""
-        with self._lock:
-            index, _ = self._held.get(folder, (None, 0))
-        index = index or RunIndex(folder, self._cache)
-        index.refresh()
-        with self._lock:
-            self._held[folder] = index, _cost(folder, index)
-            self._held.move_to_end(folder)
-            while len(self._held) > KEPT or sum(cost for _, cost in self._held.values()) > KEPT_BYTES:
-                if len(self._held) == 1:
-                    break
-                self._held.popitem(last=False)
-        return index
+    def __init__(self, indexes: Indexes) -> None:
+        self._indexes = indexes
 
     def _all(self, runs: Runs, uids: Iterable[str]) -> tuple[dict[str, RunIndex], dict[str, str]]:
         """The index of each run, or what is wrong with it."""
@@ -72,7 +45,7 @@ class Series:
                 wrong[uid] = GONE
                 continue
             try:
-                found[uid] = self.index(folder)
+                found[uid] = self._indexes.of(folder)
             except FileNotFoundError:
                 wrong[uid] = GONE
             except (FormatError, OSError) as error:
@@ -136,12 +109,6 @@ class Series:
 
 NO_STEPS: dict[str, Any] = {"steps": [], "step": None}
 NO_POINTS: dict[str, Any] = {"count": 0, "x": [], "y": [], "marks": [], "rewinds": []}
-
-
-def _cost(folder: Path, index: RunIndex) -> int:
-    """How much of a run may be in memory, in bytes."""
-    names = (stream_name(kind, writer) for kind in STREAMS for writer in index.writers(kind))
-    return sum(min(os.stat(folder / name).st_size, BLOCK) for name in names)
 
 
 def _value(stream: Path, where: Object) -> dict[str, Any]:
