@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runfmt.errors import UsageError
+from runfmt.fold import fold
 from runfmt.frames import AnyPath, readable_runs
 from runfmt.layout import MAIN, stream_name
 from runfmt.reading import StoredRun
@@ -43,6 +44,14 @@ class Measured:
             times = self.index.column("_timestamp", writer=writer).value
             return over_runtime(points, float(times[0]) if len(times) else 0.0)
         return over_step(points) if x == "_step" else against(points, self.index.column(x, writer=writer))
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The summary, for which the rows are not held."""
+        if isinstance(self.run, RemoteRun) or MAIN not in self.run.writers:
+            return self.run.summary
+        with open(self.run.path / self.run.writers[MAIN], "rb") as stream:
+            return self.run.edited(fold(stream).summary())
 
     def value(self, where: Object, writer: str = MAIN) -> Any:
         """A value with a ``_type`` as it was logged. Raises ``OSError``."""

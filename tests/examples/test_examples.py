@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import runfmt
+from runfmt_sync.report import write_report
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -80,6 +81,9 @@ def test_fashion_mnist_records_what_a_trainer_wants(tmp_path):
     assert "files/model.pth" in run.files
     assert len([name for name in run.files if name.startswith("media/")]) >= 8
     assert (run.path / "console.log").read_text().count("epoch ") == 3
+    report = write_report([run.path], tmp_path / "report.html")
+    assert (report.charts, report.pieces) == (4, 2)
+    assert report.size < 200_000
 
 
 def test_fashion_mnist_is_a_wandb_script_but_for_its_import_line():

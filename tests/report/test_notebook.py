@@ -13,6 +13,7 @@ import runfmt
 from runfmt import notebook
 from runfmt.errors import RunNotFound
 from runmaker import make_run, rows, write
+from serving import serving
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
 
@@ -117,6 +118,13 @@ def test_list_of_runs_is_a_table_with_their_curves_over_each_other(root):
     assert {"name of a", "name of b", "name of c", "lr", "0.2", "loss"} <= {*page.words}
     assert "same" not in page.words  # what all have in common tells nothing
     assert [*page.tags].count("path") >= 3
+
+
+def test_runs_of_a_server_are_shown_as_those_of_a_folder(root):
+    with serving(root) as server:
+        api, by = runfmt.Api(server.url), "+display_name"
+        assert seen(api.runs("p", order=by)).words == seen(runfmt.Api(root).runs("p", order=by)).words
+        assert seen(api.run("a")).words == seen(runfmt.Api(root).run("a")).words
 
 
 def test_list_is_still_a_list(root):

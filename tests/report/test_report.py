@@ -344,6 +344,13 @@ def test_files_that_are_gone_or_not_of_the_run_are_not_shown(root, tmp_path):
         assert "<img" not in html
 
 
+def test_file_that_is_too_large_is_only_named(root, tmp_path, monkeypatch):
+    monkeypatch.setattr("runfmt_sync.report.media.MOST", 300)
+    html = report_of(root, '{{ media "pic" "svg" }}', tmp_path)
+    assert re.search(r"image media/image/pic_\w+\.png: the file is not there, larger than 300 B", html)
+    assert html.count("<img") == 2
+
+
 def test_values_of_another_form_are_no_reason_to_fail(tmp_path):
     run = make_run(tmp_path / "runs", "a")
     odd = [
@@ -394,6 +401,33 @@ def test_long_runs_make_a_small_report_that_keeps_their_peaks(tmp_path):
     data = json.loads((tmp_path / "out.html").read_text().split('id="charts">')[1].split("</script>")[0])
     assert max(data[0]["lines"][0]["max"]) == 99.5
     assert len(data[0]["lines"][0]["x"]) <= 500
+
+
+def test_report_holds_no_rows(tmp_path, monkeypatch):
+    make_run(tmp_path / "runs", "a", count=3)
+    monkeypatch.setattr("runfmt.reading.StoredRun._read_history", None)
+    write_report([tmp_path / "runs"], tmp_path / "out.html")
+    assert 'data-number="0.25"' in (tmp_path / "out.html").read_text()
+
+
+def test_numbers_that_are_not_finite_are_sorted_last(tmp_path):
+    with runfmt.init(dir=tmp_path / "runs", id="a") as run:
+        run.log({"loss": math.nan, "top": math.inf, "fine": 1.5})
+    html = report_of(tmp_path / "runs", "{{ table }}", tmp_path)
+    assert re.findall(r"data-number=\"(.*?)\"", html) == ["1.5"]
+    assert "<td>NaN</td><td>∞</td>" in html
+
+
+def test_report_of_a_run_that_is_being_written_and_of_a_damaged_one(tmp_path):
+    (make_run(tmp_path / "runs", "bad") / "run.json").write_text("{")
+    make_run(tmp_path / "runs", "empty").joinpath("metrics.jsonl").unlink()
+    with runfmt.init(dir=tmp_path / "runs", id="live", name="live") as run:
+        run.log({"loss": 0.125})
+        with pytest.warns(match="is damaged"):
+            write_report([tmp_path / "runs"], tmp_path / "out.html")
+    html = (tmp_path / "out.html").read_text()
+    for text in ("state running", "state damaged", "0.125"):
+        assert text in html
 
 
 def test_report_of_a_server_is_that_of_its_folder(root, tmp_path, usual):

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from runfmt_sync.terminal import line_of, smoothed, sparkline
 from runmaker import OLD, make_run
+from serving import serving
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -181,6 +182,12 @@ def test_runs_of_one_name_are_told_apart_by_their_ids(runfmt, runs):
         make_run(runs, run_id, name="same")
     lines = runfmt("plot", "loss").stdout.splitlines()
     assert [line.split("  ")[0] for line in lines[-2:]] == ["* same (a)", "+ same (b)"]
+
+
+def test_runs_of_a_server_are_plotted(runfmt, falling, runs):
+    with serving(runs) as server:
+        far = runfmt("plot", server.url, "loss", "--height", 8).stdout
+    assert far == runfmt("plot", "runs", "loss", "--height", 8).stdout
 
 
 def test_names_cannot_steer_a_terminal(runfmt, runs):

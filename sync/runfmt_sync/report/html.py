@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -36,7 +37,7 @@ def named(title: str, color: str, run: str) -> str:
 
 def cell(value: Any) -> str:
     """A cell with a value, which is sorted as a number if it is one."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return tag(
         "td",
         escape(value_text(value)),

@@ -12,6 +12,7 @@ import orjson
 
 from runfmt.drawing import COLORS
 from runfmt_sync.report.html import absent, cell, data_uri, figure, sortable, tag
+from runfmt_sync.words import human
 
 __all__ = ["Files", "media_html"]
 
@@ -30,6 +31,8 @@ SOUNDS = {
     "m4a": "audio/mp4",
 }
 VIDEOS = {"mp4": "video/mp4", "webm": "video/webm", "ogg": "video/ogg"}
+MOST = 50 * 2**20
+"""Bytes of a file that a report takes in."""
 MOST_ROWS = 1_000
 """Rows of a table that are shown."""
 SMALL = 64
@@ -72,13 +75,20 @@ def _caption(value: Mapping[str, Any]) -> str:
 
 def _source(value: Mapping[str, Any], files: Files, kinds: Mapping[str, str]) -> str | None:
     """The address of a file of one of some kinds, by its ending; None if there is none."""
+    kind = kinds.get(str(value.get("path")).rpartition(".")[2].lower())
+    data = _contents(value, files) if kind else None
+    return data_uri(data, kind) if kind and data is not None else None
+
+
+def _contents(value: Mapping[str, Any], files: Files) -> bytes | None:
+    """The bytes of a value's file; None if it is not there, or too large."""
     path = files(value.get("path"))
-    kind = kinds.get(path.suffix[1:].lower()) if path else None
-    return data_uri(path.read_bytes(), kind) if path and kind else None
+    return path.read_bytes() if path and path.stat().st_size <= MOST else None
 
 
 def _missing(value: Mapping[str, Any], what: str) -> str:
-    return absent(f"{what} {value.get('path')}: the file is not there, or of a kind that no page shows")
+    why = f"the file is not there, larger than {human(MOST)}, or of a kind that no page shows"
+    return absent(f"{what} {value.get('path')}: {why}")
 
 
 # Pictures
@@ -224,21 +234,21 @@ def _video(value: Mapping[str, Any], files: Files) -> str:
 
 def _page(value: Mapping[str, Any], files: Files) -> str:
     """A page within the page: it has no scripts, no forms, and no origin."""
-    path = files(value.get("path"))
-    if path is None:
+    data = _contents(value, files)
+    if data is None:
         return _missing(value, "page")
-    html = path.read_text("utf-8", "replace")
+    html = data.decode("utf-8", "replace")
     return figure(tag("iframe", sandbox="", srcdoc=html, title=_caption(value) or "HTML"), _caption(value))
 
 
 def _table(value: Mapping[str, Any], files: Files) -> str:
-    path = files(value.get("path"))
-    if path is None:
+    data = _contents(value, files)
+    if data is None:
         return _missing(value, "table")
     try:
-        table = orjson.loads(path.read_bytes())
+        table = orjson.loads(data)
         columns, rows = [str(name) for name in table["columns"]], [list(row) for row in table["data"]]
-    except (TypeError, KeyError, ValueError, OSError):
+    except (TypeError, KeyError, ValueError):
         return _missing(value, "table")
     left = len(rows) - MOST_ROWS
     more = absent(f"and {left:,} more rows") if left > 0 else ""

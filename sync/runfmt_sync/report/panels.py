@@ -88,7 +88,7 @@ class Panels:
 
     @cached_property
     def _summaries(self) -> list[dict[str, Any]]:
-        return [dict(leaves(one.run.summary)) for one in self.runs]
+        return [dict(leaves(one.summary)) for one in self.runs]
 
     def _config(self, panel: Panel) -> str:
         """The config, a row a key: of several runs only what tells them apart."""
