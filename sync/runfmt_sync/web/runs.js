@@ -179,19 +179,13 @@ export function lookIn(run) {
 }
 
 /**
- * Change name, notes or tags. Of two edits of one place the later counts, whatever clocks say:
- * where the answer is another one, ours is sent again behind it.
+ * Change name, notes or tags; the server gives the change its time and author (H053).
  * @param {Run} run
  * @param {string} pointer as `/name`
  * @param {any} value
  */
 export async function edit(run, pointer, value) {
-  const send = (time) =>
-    ask(`runs/${encodeURIComponent(run.uid)}/edits`, {
-      method: 'PATCH',
-      body: { [pointer]: { value, time, author: '' } },
-    });
-  const there = (await send(Date.now() / 1000))[pointer];
-  if (JSON.stringify(there?.value) !== JSON.stringify(value)) await send(there.time + 0.001);
+  const edits = { [pointer]: { value } };
+  await ask(`runs/${encodeURIComponent(run.uid)}/edits`, { method: 'PATCH', body: edits });
   await refresh([run.uid]);
 }
