@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from runfmt_sync.server import reading
 from runmaker import make_run, picture, read, rows
 from viewing import showing
 
@@ -164,6 +165,7 @@ PROGRAM = """
 import json, re, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from runfmt_sync.server import reading
 from viewing import showing
 from runmaker import read
 runs = Path(sys.argv[2])
@@ -210,3 +212,17 @@ def test_long_run_is_shown_without_holding_its_rows(runs, tmp_path, memory_of):
     assert (count, shown) == (500_001, 100)
     print(size, base)
     assert size - base < 150
+
+
+def test_list_that_takes_long_comes_in_pieces(runs, monkeypatch):  # H041
+    """So that a page shows the first runs while others are still read."""
+    uids = sorted(uid_of(make_run(runs, f"r{number}", count=1)) for number in range(250))
+    monkeypatch.setattr(reading, "PATIENCE", -1.0)
+    with showing(runs) as client:
+        after, pages = "", []
+        while after is not None:
+            said = client.json("GET", f"/v1/runs?after={after}")
+            after = said["next"]
+            pages.append([row["uid"] for row in said["runs"]])
+    assert [len(page) for page in pages] == [100, 100, 50]
+    assert [uid for page in pages for uid in page] == uids

@@ -6,6 +6,7 @@ run, and costs no other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,10 @@ __all__ = ["PAGE", "Absent", "Reading"]
 
 PAGE = 1000
 """Most rows of a list."""
+PIECE = 100
+"""Runs that are looked at together."""
+PATIENCE = 1.0
+"""Seconds after which a list is cut short."""
 
 Runs = Mapping[str, Path]
 """The folder of each run that the caller may see, by uid."""
@@ -70,13 +75,19 @@ class Reading:
         after: str = "",
         limit: int = PAGE,
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """So many rows behind one, in the order of their uids; and the last uid, if there are more (H041)."""
+        """So many rows behind one, in the order of their uids; and the last uid, if there are more (H041).
+
+        It may be fewer: where they take long, what there is comes first.
+        """
+        begun = time.monotonic()
         found: list[dict[str, Any]] = []
         known = dict(runs)
         chosen = {uid: known[uid] for uid in uids if uid in known} if uids else known
         folders = sorted(item for item in chosen.items() if item[0] > after)
-        for start in range(0, len(folders), PAGE):
-            part = folders[start : start + PAGE]
+        for start in range(0, len(folders), PIECE):
+            if start and time.monotonic() - begun > PATIENCE:
+                return found, folders[start - 1][0]
+            part = folders[start : start + PIECE]
             for row, (_, folder) in zip(self._index.rows(part), part, strict=True):
                 about = row.get("attributes", {})
                 if not may_see(row.pop("owner", None)):
