@@ -85,7 +85,7 @@ class Reading:
         chosen = {uid: known[uid] for uid in uids if uid in known} if uids else known
         folders = sorted(item for item in chosen.items() if item[0] > after)
         for start in range(0, len(folders), PIECE):
-            if start and time.monotonic() - begun > PATIENCE:
+            if start and not uids and time.monotonic() - begun > PATIENCE:
                 return found, folders[start - 1][0]
             part = folders[start : start + PIECE]
             for row, (_, folder) in zip(self._index.rows(part), part, strict=True):
