@@ -32,8 +32,8 @@ class Scale(NamedTuple):
     def place(self, value: float) -> float:
         """Where a value is, 0 at the lower end and 1 at the upper."""
         low, high, at = map(math.log10, (self.low, self.high, value)) if self.log else (*self[:2], value)
-        # Halved, the range of any two floats is finite.
-        return (at / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+        width = high / 2 - low / 2  # halved, the range of any two floats is finite
+        return (at / 2 - low / 2) / width if width > 0 else 0.5
 
     def ticks(self, count: int) -> list[float]:
         """Round values on the scale, about so many."""

@@ -5,17 +5,22 @@ import io
 import json
 import math
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import runfmt
 from chromium import Chromium
 from runfmt.errors import RunNotFound, UsageError
+from runfmt_sync.report import media as media_module
 from runfmt_sync.report import write_report
-from runfmt_sync.report.histograms import over_steps
+from runfmt_sync.report.histograms import bars, over_steps
+from runfmt_sync.report.overlays import boxes
 from runfmt_sync.report.script import script
 from runmaker import make_run, rows
 from serving import serving
@@ -374,6 +379,91 @@ def test_values_of_another_form_are_no_reason_to_fail(tmp_path):
     html = report_of(tmp_path / "runs", '{{ media "odd*" }}', tmp_path)
     assert html.count("<h3>odd") == len(odd)
     assert "of-tomorrow: not shown" in html
+
+
+TEXTS = st.sampled_from(["path", "media/x.png", "middle", "minX", HOSTILE]) | st.text(max_size=5)
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | TEXTS
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
+)
+BOX = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("minX", "minY", "maxX", "maxY", "middle", "width"), JSON)
+)
+BOXES = st.lists(
+    JSON | st.fixed_dictionaries({"position": JSON | BOX}, optional={"class_id": JSON}), max_size=3
+)
+GROUP = st.fixed_dictionaries({}, optional={"box_data": JSON | BOXES, "class_labels": JSON, "path": JSON})
+VALUE = st.fixed_dictionaries(
+    {"_type": st.sampled_from([*media_module.BATCHES, *media_module._KINDS]) | JSON},
+    optional={
+        **dict.fromkeys(("path", "caption", "captions", "images", "bins", "values"), JSON),
+        **{name: JSON | st.just(20) for name in ("width", "height")},
+        **{name: JSON | st.dictionaries(TEXTS, GROUP, max_size=2) for name in ("boxes", "masks")},
+    },
+)
+
+
+@given(VALUE, st.booleans())
+def test_any_value_of_any_form_makes_html_in_which_nothing_acts(tmp_path_factory, value, is_there):
+    file = tmp_path_factory.getbasetemp() / "x.png"
+    file.write_bytes(HOSTILE.encode())
+    html = media_module.media_html(value, lambda _: file if is_there else None)
+    tags = Tags(html)
+    assert not tags.opened & {"script", "object", "embed", "link", "base", "form", "style"}
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert tags.level == 0
+
+
+class Tags(HTMLParser):
+    """The elements that are opened, their attributes, and how many are left open."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.opened, self.attributes, self.level = set(), set(), 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.opened.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        self.level += 1
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.level -= 1
+
+    def handle_endtag(self, tag):
+        self.level -= 1
+
+
+def test_boxes_may_be_said_by_their_middle_and_in_pixels():
+    middle = {"position": {"middle": [0.5, 0.5], "width": 0.5, "height": 0.2}, "class_id": 3}
+    pixels = {"position": {"minX": 10, "minY": 20, "maxX": 30, "maxY": 60}, "domain": "pixel"}
+    for box, place in (
+        (middle, ["50.0", "40.0", "100.0", "20.0"]),
+        (pixels, ["10.0", "20.0", "20.0", "40.0"]),
+    ):
+        ((html, _),) = boxes({"a": {"box_data": [box]}}, (200, 100))
+        assert re.search(r' x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"', html).groups() == (*place,)
+
+
+@pytest.mark.parametrize(
+    ("bins", "counts", "is_drawn"),
+    [
+        ([0, 1], [5], True),
+        ([0, 0], [3], True),
+        ([0, 1, 2], [0, 0], True),
+        ([0, 5e-324], [1], True),
+        ([-1e308, 1e308], [5], False),
+        ([5, 1], [1], False),
+        ([0, 1], [-1], False),
+        ([0, 1], [math.nan], False),
+        ([0, 1], [1, 2], False),
+        ([], [], False),
+    ],
+)
+def test_histograms_that_make_no_sense_are_not_drawn(bins, counts, is_drawn):
+    value = {"bins": bins, "values": counts}
+    assert ("<svg" in bars(value)) == ("<svg" in over_steps([0, 1], [value, value])) == is_drawn
 
 
 def test_histograms_over_steps_are_as_deep_as_their_shares():

@@ -17,6 +17,8 @@ from runfmt_sync.report.html import absent, data_uri, tag
 __all__ = ["bars", "over_steps"]
 
 WIDTH, HEIGHT, LEFT, BELOW = 360, 180, 50, 18
+MOST = 1e300
+"""What is larger, or no number, is in no histogram that can be drawn."""
 CELLS = 64
 """Bins of the area."""
 INK = tuple(int(COLORS[0][at : at + 2], 16) for at in (1, 3, 5))
@@ -61,7 +63,9 @@ def _arrays(value: Mapping[str, Any]) -> tuple[Any, Any] | None:
     except (KeyError, TypeError, ValueError):
         return None
     is_good = bins.ndim == counts.ndim == 1 and len(bins) == len(counts) + 1 > 1
-    return (bins, counts) if is_good and np.isfinite(bins).all() and np.isfinite(counts).all() else None
+    if not is_good or not (abs(bins) < MOST).all() or not ((counts >= 0) & (counts < MOST)).all():
+        return None
+    return (bins, counts) if (bins[1:] >= bins[:-1]).all() else None
 
 
 def _spread(bins: Any, counts: Any, edges: Any) -> Any:

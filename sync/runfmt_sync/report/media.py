@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from html import escape
-from io import BytesIO
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from runfmt.drawing import COLORS
 from runfmt_sync.report.html import absent, cell, data_uri, figure, sortable, tag
+from runfmt_sync.report.overlays import boxes, color_name, masks
 from runfmt_sync.words import human
 
 __all__ = ["Files", "media_html"]
@@ -19,6 +17,14 @@ __all__ = ["Files", "media_html"]
 Files = Callable[[object], Path | None]
 """The file of a path in a value, None if it is none of the run or is not there."""
 
+BATCHES = {
+    "images/separated": "images",
+    "audio": "audio",
+    "videos": "videos",
+    "html": "html",
+    "object3D": "objects",
+}
+"""Values of several media, and where these stand."""
 PICTURES = {
     "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
     "bmp": "image/bmp", "svg": "image/svg+xml", "avif": "image/avif",
@@ -42,15 +48,8 @@ SMALL = 64
 def media_html(value: Mapping[str, Any], files: Files) -> str:
     """A value as HTML; of what cannot be shown it is said where it lies."""
     kind = value.get("_type")
-    batch = {
-        "images/separated": "images",
-        "audio": "audio",
-        "videos": "videos",
-        "html": "html",
-        "object3D": "objects",
-    }
-    if kind in batch:
-        return _batch(value, value.get(batch[str(kind)]), files)
+    if isinstance(kind, str) and kind in BATCHES:
+        return _batch(value, value.get(BATCHES[kind]), files)
     show = _KINDS.get(str(kind))
     return show(value, files) if show else absent(f"{kind}: not shown in a report, but by runfmt view")
 
@@ -102,111 +101,20 @@ def _image(value: Mapping[str, Any], files: Files) -> str:
     is_small = width is not None and width <= SMALL
     size = {"width": width and width * (2 if is_small else 1), "class_": "small" if is_small else None}
     picture = tag("img", src=source, alt=_caption(value), **size)
-    names: list[tuple[str, str]] = []
-    over = [*_masks(value, files, names)]
+    over = [*masks(value.get("masks"), lambda mask: _contents(mask, files))]
     if width and height:
-        over += _boxes(value, (width, height), names)
+        over += boxes(value.get("boxes"), (width, height))
     if not over:
         return figure(picture, _caption(value))
-    legend = (
-        tag(
-            "span", tag("span", class_="swatch", style=f"background:{color}"), escape(name), class_="run-name"
-        )
-        for name, color in dict.fromkeys(names)
-    )
+    legend = dict.fromkeys(name for one in over for name in one.names)
+    drawn = tag("div", picture, *(one.html for one in over), class_="overlaid")
     return figure(
-        tag("div", picture, *over, class_="overlaid") + tag("div", *legend, class_="names"), _caption(value)
+        drawn + tag("div", *(color_name(*name) for name in legend), class_="names"), _caption(value)
     )
 
 
 def _size(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 < value <= 100_000 else None
-
-
-def _color(number: int) -> str:
-    return COLORS[number % len(COLORS)]
-
-
-def _label(labels: Any, number: Any) -> str:
-    """The name of a class, whose number is a text in JSON."""
-    name = labels.get(str(number)) if isinstance(labels, dict) else None
-    return str(name if name is not None else number)
-
-
-def _boxes(value: Mapping[str, Any], size: tuple[int, int], names: list[tuple[str, str]]) -> Iterable[str]:
-    """Boxes over a picture as a drawing of its size in pixels."""
-    shapes = []
-    for group in _objects(value.get("boxes")):
-        for box in group.get("box_data") or ():
-            corners = _corners(box, size) if isinstance(box, dict) else None
-            if corners is None:
-                continue
-            number = box.get("class_id") if isinstance(box.get("class_id"), int) else 0
-            names.append((_label(group.get("class_labels"), number), _color(number)))
-            x, y, width, height = corners
-            title = tag("title", escape(str(box.get("box_caption") or names[-1][0])))
-            stroke = {
-                "fill": "none",
-                "stroke": _color(number),
-                "vector_effect": "non-scaling-stroke",
-                "stroke_width": 2,
-            }
-            shapes.append(tag("g", tag("rect", x=x, y=y, width=width, height=height, **stroke), title))
-    if shapes:
-        yield tag(
-            "svg", *shapes, class_="over", viewBox=f"0 0 {size[0]} {size[1]}", preserveAspectRatio="none"
-        )
-
-
-def _objects(found: Any) -> list[dict[str, Any]]:
-    return [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
-
-
-def _corners(box: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """Left, top, width and height of a box in pixels; None if it does not say them."""
-    place = box.get("position")
-    if not isinstance(place, dict):
-        return None
-    scale = (1, 1) if box.get("domain") == "pixel" else size
-    try:
-        if "minX" in place:
-            x, y = place["minX"] * scale[0], place["minY"] * scale[1]
-            return x, y, place["maxX"] * scale[0] - x, place["maxY"] * scale[1] - y
-        width, height = place["width"] * scale[0], place["height"] * scale[1]
-        return (
-            place["middle"][0] * scale[0] - width / 2,
-            place["middle"][1] * scale[1] - height / 2,
-            width,
-            height,
-        )
-    except (KeyError, TypeError, IndexError):
-        return None
-
-
-def _masks(value: Mapping[str, Any], files: Files, names: list[tuple[str, str]]) -> Iterable[str]:
-    """Masks over a picture, each class in its colour, class 0 transparent."""
-    for mask in _objects(value.get("masks")):
-        path = files(mask.get("path"))
-        if path is None:
-            continue
-        try:
-            from PIL import Image, UnidentifiedImageError
-        except ImportError:
-            yield absent("masks are drawn with Pillow: pip install 'runfmt[media]'")
-            return
-        try:
-            with Image.open(path) as picture:
-                classes = picture.convert("L")
-        except (UnidentifiedImageError, OSError, ValueError):
-            yield _missing(mask, "mask")
-            continue
-        there = [number for number, count in enumerate(classes.histogram()) if count and number]
-        names += [(_label(mask.get("class_labels"), number), _color(number)) for number in there]
-        palette = [int(_color(number)[at : at + 2], 16) for number in range(256) for at in (1, 3, 5)]
-        classes.putpalette(palette)
-        buffer = BytesIO()
-        classes.save(buffer, "PNG", transparency=0)
-        yield tag("img", src=data_uri(buffer.getvalue(), "image/png"), alt="", class_="over")
 
 
 # Other kinds
