@@ -15,7 +15,7 @@ from runfmt_sync.server.folder import Folder
 from runfmt_sync.state import index_folder, state_folder
 from runfmt_sync.store import Store
 
-__all__ = ["opened"]
+__all__ = ["entrance", "opened"]
 
 
 @contextmanager
@@ -35,6 +35,14 @@ def opened(path: Path) -> Iterator[Folder]:
             yield Folder(runs, private, private, may_edit=False)
         else:
             raise UsageError(f"there is no {path}: name a folder of runs, a run or a bundle")
+
+
+def entrance(address: str, folder: Path) -> Path:
+    """A file for its owner alone that leads a browser to an address: everybody sees what is called."""
+    path = folder / "open.html"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n')
+    return path
 
 
 def _temporary(stack: ExitStack) -> Path:

@@ -1,5 +1,6 @@
 """`runfmt view` as a user types it."""
 
+import os
 import re
 import signal
 import socket
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -141,14 +143,20 @@ def test_file_that_is_no_bundle_is_said(runfmt, work, data):
     assert runfmt.error("view", "file", code=1).endswith("(file) [B001]")
 
 
-def test_browser_is_opened_only_when_asked_for(runfmt, work):
+def test_browser_is_opened_when_asked_for_and_nobody_sees_the_token(runfmt, work):
+    """What a program is called with is seen by all users of a machine."""
     make_run(work / "runs")
-    (work / "browser").write_text('#!/bin/sh\necho "$1" > opened\n')
-    (work / "browser").chmod(0o755)
-    runfmt.environment["BROWSER"] = str(work / "browser")
-    with viewed(runfmt):
-        pass
-    assert not (work / "opened").exists()
+    os.mkfifo(work / "opened")
+    (work / "xdg-open").write_text(f'#!/bin/sh\necho "$1" > {work}/opened\n')
+    (work / "xdg-open").chmod(0o755)
+    runfmt.environment["PATH"] = f"{work}{os.pathsep}{os.environ['PATH']}"
+    with viewed(runfmt, "--open") as address:
+        called = (work / "opened").read_text().strip()
+        assert address[2] not in called
+        path = Path(called.removeprefix("file://"))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert f"{address[1]}/#token={address[2]}" in path.read_text()
+    assert not path.exists()
 
 
 def test_missing_extra_is_one_line(work):

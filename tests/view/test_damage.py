@@ -91,10 +91,11 @@ def test_second_copy_of_a_run_is_named_as_one(client, runs, good):
 def test_links_are_not_followed_and_said(client, runs, good, tmp_path):
     other = make_run(tmp_path / "elsewhere", "other")
     os.symlink(other, runs / "link")
+    os.symlink(other, runs / "second")
     os.symlink("/etc/passwd", runs / "good" / "files" / "passwd")
     os.symlink("/etc", runs / "good" / "media" / "etc")
     said = listed(client)
-    assert "symbolic link" in said[str(runs)]
+    assert [name in said[str(runs)] for name in ("link", "second")] == [True, True]
     assert client.json("GET", f"/v1/runs/{good}/about")["links"] == ["files/passwd", "media/etc"]
     assert ("R006", "files/passwd") in problems(client, good)
     for path in ("files/passwd", "media/etc/passwd"):

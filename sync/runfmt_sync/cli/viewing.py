@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -24,7 +25,7 @@ def view(path: Path | None, port: int, opens: bool) -> None:
     """Show runs in a browser on this machine. PATH is a folder of runs, a run, or a bundle."""
     try:
         from runfmt_sync.server.serve import Viewer
-        from runfmt_sync.viewing import opened
+        from runfmt_sync.viewing import entrance, opened
     except ImportError:
         raise MissingLibrary("the viewer", "'runfmt[view]'") from None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what is temporary is removed
@@ -34,8 +35,9 @@ def view(path: Path | None, port: int, opens: bool) -> None:
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, lambda *_: viewer.stop())
         click.echo(f"{printable(str(path))} is shown at {viewer.address}")
-        if opens:
-            click.launch(viewer.address)
-        viewer.run()
+        with TemporaryDirectory(prefix="runfmt-view-") as private:
+            if opens:
+                click.launch(entrance(viewer.address, Path(private)).as_uri())
+            viewer.run()
     # A long stream may just be read for an answer that nobody waits for, and threads are waited for.
     os._exit(0)

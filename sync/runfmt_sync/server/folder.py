@@ -80,7 +80,8 @@ class Folder:
                     runs[named.uid] = folder
         except OSError as error:
             said.append(explain(error))
-        others |= {str(self.root): text for text in said}
+        if said:
+            others[str(self.root)] = "; ".join(said)
         self._runs, self._others, self._uids = runs, others, uids
 
     def _below(self, folder: Path) -> str:

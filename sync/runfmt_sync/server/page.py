@@ -80,7 +80,8 @@ def asset(request: Request) -> Response:
 def _answer(name: str, request: Request) -> Response:
     place = _place(name)
     if place is None:
-        raise HTTPException(404, f"the page has no file {name}")
+        needs = f": pip install 'runfmt[view]' brings {CHARTS[name][0]}" if name in CHARTS else ""
+        raise HTTPException(404, f"the page has no file {name}{needs}")
     status = place.stat()
     plain, packed, tag = _read(place, status.st_mtime_ns, status.st_size)
     headers = {**HEADERS, "Content-Security-Policy": POLICIES.get(name, PAGE), "ETag": tag}
