@@ -23,8 +23,8 @@ __all__ = ["LISTED", "here", "run_html", "runs_html", "value_text"]
 
 LISTED = 20
 """Runs that a list shows."""
-MOST = 32 * 2**20
-"""Bytes of metrics that are read for one cell: in a second, and 150 MB of memory."""
+MOST = 16 * 2**20
+"""Bytes of metrics that are read for one cell: in a second or two, and 150 MB of memory."""
 CHARTS, COLUMNS = 6, 6
 OPEN = 12
 """So many values are shown without a click."""
