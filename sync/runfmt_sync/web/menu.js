@@ -2,8 +2,10 @@
  * What opens beside a button and closes by itself: menus, choosers, small forms.
  */
 
-import { h, icon } from './dom.js';
+import { fill, h, icon } from './dom.js';
 
+/** So many choices are listed; who wants another one searches. */
+const MOST = 200;
 let count = 0;
 
 /**
@@ -118,40 +120,28 @@ export function relabel(button, text) {
 /**
  * A list of choices to search in.
  * @param {{id: string, label: string, note?: string}[]} choices
- * @param {(id: string) => boolean} isOn
+ * @param {() => string[]} chosen the ids of those that are chosen now
  * @param {(id: string) => void} pick
  */
-export function searchList(placeholder, choices, isOn, pick, { many = false } = {}) {
-  const most = 200;
+export function searchList(placeholder, choices, chosen, pick, { many = false } = {}) {
   const list = h('div', { class: 'choices', role: many ? 'group' : 'listbox', 'aria-label': placeholder });
   const show = () => {
+    const now = new Set(chosen());
     const words = input.value.toLowerCase().split(/\s+/);
     const found = choices.filter(({ label }) => words.every((word) => label.toLowerCase().includes(word)));
-    list.replaceChildren(...found.slice(0, most).map(choice));
-    if (!found.length) list.append(h('p', { class: 'muted pad', text: 'Nothing has that name.' }));
-    if (found.length > most)
-      list.append(h('p', { class: 'muted pad', text: `and ${found.length - most} more: search for them` }));
-  };
-  const choice = ({ id, label, note }) =>
-    h(
-      'button',
-      {
-        type: 'button',
-        class: 'item',
-        role: many ? 'checkbox' : 'option',
-        [many ? 'aria-checked' : 'aria-selected']: String(isOn(id)),
-        on: {
-          click: () => {
-            pick(id);
-            show();
-          },
-          keydown: moveFocus,
-        },
-      },
-      h('span', { class: 'tick', text: isOn(id) ? '✓' : '' }),
-      h('span', { class: 'grow', text: label }),
-      note && h('span', { class: 'muted', text: note }),
+    const said = found.length ? `and ${found.length - MOST} more: search for them` : 'Nothing has that name.';
+    fill(
+      list,
+      found.slice(0, MOST).map((choice) => choiceButton(choice, now.has(choice.id), many, picked)),
+      (!found.length || found.length > MOST) && h('p', { class: 'muted pad', text: said }),
     );
+  };
+  const picked = (id, button) => {
+    const place = [...list.children].indexOf(button);
+    pick(id);
+    show();
+    list.children[place]?.focus();
+  };
   const input = h('input', {
     type: 'search',
     class: 'field',
@@ -162,4 +152,21 @@ export function searchList(placeholder, choices, isOn, pick, { many = false } = 
   });
   show();
   return [input, list];
+}
+
+function choiceButton({ id, label, note }, isOn, many, picked) {
+  const button = h(
+    'button',
+    {
+      type: 'button',
+      class: 'item',
+      role: many ? 'checkbox' : 'option',
+      [many ? 'aria-checked' : 'aria-selected']: String(isOn),
+      on: { click: () => picked(id, button), keydown: moveFocus },
+    },
+    h('span', { class: 'tick', text: isOn ? '✓' : '' }),
+    h('span', { class: 'grow', text: label }),
+    note && h('span', { class: 'muted', text: note }),
+  );
+  return button;
 }

@@ -105,7 +105,7 @@ function openGroups(anchor) {
       searchList(
         'Group by',
         choices,
-        (id) => id === view.group,
+        () => [view.group],
         (id) => {
           change({ group: id });
           close();
@@ -124,12 +124,15 @@ function openColumns(anchor) {
   openBox(
     anchor,
     'Choose columns',
-    () => [
-      ...searchList('Search columns', choices, (id) => shown().includes(id), toggle, { many: true }),
+    (close) => [
+      ...searchList('Search columns', choices, shown, toggle, { many: true }),
       h(
         'div',
         { class: 'row pad' },
-        textButton('As at first', () => change({ columns: null })),
+        textButton('As at first', () => {
+          change({ columns: null });
+          close();
+        }),
       ),
     ],
     { wide: true },

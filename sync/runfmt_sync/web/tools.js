@@ -133,7 +133,7 @@ function openAxes(anchor) {
       searchList(
         'Search x-axes',
         known,
-        (id) => id === view.x,
+        () => [view.x],
         (id) => {
           change({ x: id, zoom: null });
           close();
@@ -174,13 +174,16 @@ function openPanels(anchor) {
     label: panel.id,
     note: `${panel.runs} ${panel.runs === 1 ? 'run' : 'runs'}`,
   }));
-  const panelOf = (id) => metrics.panels.find((panel) => panel.id === id);
-  const toggle = (id) => change(toggledPanel(panelOf(id)));
+  const toggle = (id) => change(toggledPanel(numberPanels().find((panel) => panel.id === id)));
+  const shown = () =>
+    numberPanels()
+      .filter((panel) => !isHidden(panel))
+      .map((panel) => panel.id);
   openBox(
     anchor,
     'Which panels are shown',
     () => [
-      ...searchList('Search panels', choices, (id) => !isHidden(panelOf(id)), toggle, { many: true }),
+      ...searchList('Search panels', choices, shown, toggle, { many: true }),
       h(
         'div',
         { class: 'row between pad' },
