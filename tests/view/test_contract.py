@@ -282,6 +282,19 @@ def test_value_is_the_last_at_or_below_a_step(client, run, uid):  # H076
     assert ask(writer="rank1")[uid] == {"steps": [], "step": None}
 
 
+@pytest.mark.parametrize(
+    ("many", "steps"), [(1, [39]), (2, [34, 39]), (4, [30, 33, 36, 39]), (10, [*range(30, 40)])]
+)
+def test_values_are_evenly_chosen_and_end_with_the_last(client, run, uid, many, steps):  # H076
+    for step in range(30, 41):
+        value = {"_type": "histogram", "bins": [0, 1], "values": [step]}
+        append(run / "metrics.jsonl", rows(step, 1, h=value))
+    asked = {"uids": [uid], "key": "h", "step": 39, "many": many}
+    values = client.json("POST", "/v1/objects", json=asked)["runs"][uid]["values"]
+    assert [value["step"] for value in values] == steps
+    assert [value["value"]["values"] for value in values] == [[step] for step in steps]
+
+
 def test_value_that_is_not_finite_is_marked(client, run, uid):  # H076, R035
     append(
         run / "metrics.jsonl",

@@ -28,6 +28,8 @@ MOST_POINTS = 10_000
 """Most points of one curve."""
 MOST_OF_ALL = 1_000_000
 """Most points of all curves of one question."""
+MOST_VALUES = 200
+"""Most values of one run."""
 STREAMS = ("metrics", "system")
 
 
@@ -62,12 +64,13 @@ class CurvesAsked:
 
 @dataclass(frozen=True)
 class ObjectsAsked:
-    """The value of a key at a step, or the last one (H076)."""
+    """The value of a key at a step, or the last one; and ``many`` of those before it (H076)."""
 
     uids: tuple[str, ...]
     key: str
     step: int | None
     writer: str
+    many: int = 0
 
 
 def uids_asked(said: Any, rule: str = "H077") -> tuple[str, ...]:
@@ -106,7 +109,10 @@ def objects_asked(said: Any) -> ObjectsAsked:
     step = said.get("step")
     if step is not None and (type(step) is not int or step < 0):
         raise FormatError("H076", "step is an integer of at least 0, or null")
-    return ObjectsAsked(uids, _text(said, "key", "H076"), step, _text(said, "writer", "H076", "main"))
+    many = said.get("many", 0)
+    if type(many) is not int or not 0 <= many <= MOST_VALUES:
+        raise FormatError("H076", f"many is 0 to {MOST_VALUES:,}")
+    return ObjectsAsked(uids, _text(said, "key", "H076"), step, _text(said, "writer", "H076", "main"), many)
 
 
 def _curve(said: Any) -> Curve:

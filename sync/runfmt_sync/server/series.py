@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +103,21 @@ class Series:
             said[uid] = NO_STEPS | {"steps": [one.step for one in there[-MOST_STEPS:]]}
             if below:
                 path = runs[uid] / stream_name("metrics", asked.writer)
-                said[uid] = marked(said[uid] | _value(path, below[-1]))
+                said[uid] |= _value(path, below[-1])
+                if asked.many:
+                    said[uid]["values"] = [_value(path, one) for one in _evenly(below, asked.many)]
+                said[uid] = marked(said[uid])
         return {"runs": said}
 
 
 NO_STEPS: dict[str, Any] = {"steps": [], "step": None}
 NO_POINTS: dict[str, Any] = {"count": 0, "x": [], "y": [], "marks": [], "rewinds": []}
+
+
+def _evenly(found: Sequence[Object], many: int) -> list[Object]:
+    """At most so many, the last among them."""
+    stride = -(-len(found) // many)
+    return [*found[::-1][::stride]][::-1]
 
 
 def _value(stream: Path, where: Object) -> dict[str, Any]:

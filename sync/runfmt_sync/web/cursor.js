@@ -78,6 +78,6 @@ function place({ x, y }) {
   readout.style.top = `${Math.max(4, Math.min(y - height / 2, innerHeight - height - 4))}px`;
 }
 
-function hideReadout() {
+export function hideReadout() {
   if (readout) readout.hidden = true;
 }

@@ -23,9 +23,10 @@ export function axisOf(panel, chosen, definitions) {
   return chosen || definitionOf(definitions, panel.key)?.step_metric || '_step';
 }
 
-/** The section of a panel, as in W&B: what stands before the first slash. */
+/** The section of a panel: of numbers, as in W&B, what stands before the first slash. */
 export function sectionOf(panel) {
   if (panel.stream === 'system') return 'System';
+  if (panel.kind !== 'number') return 'Media';
   const cut = panel.key.indexOf('/');
   return cut > 0 ? panel.key.slice(0, cut) : 'Charts';
 }

@@ -99,7 +99,7 @@ function csvCell(value) {
 const fileName = (title) => title.replace(/[^\w.-]+/g, '-').slice(0, 80);
 
 /** Hand a file to whoever looks at the page. */
-function save(name, blob) {
+export function save(name, blob) {
   const address = URL.createObjectURL(blob);
   h('a', { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);

@@ -5,7 +5,7 @@
 import { cursor, onCursor, standOut } from './cursor.js';
 import { fill, h, iconButton } from './dom.js';
 import { metrics } from './metrics.js';
-import { PanelView } from './panel.js';
+import { makePanel } from './mediapanel.js';
 import { panelTools } from './tools.js';
 import { change, view } from './state.js';
 import { formatNumber } from './values.js';
@@ -46,7 +46,7 @@ export class FullPanel {
   turnTo(panel) {
     this.leave();
     if (!panel) return;
-    this.panel = new PanelView(panel, { isFull: true });
+    this.panel = makePanel(panel, { isFull: true });
     const draw = this.panel.redraw;
     this.panel.redraw = () => {
       draw();
@@ -55,7 +55,7 @@ export class FullPanel {
     fill(
       this.stage,
       this.panel.element,
-      this.tools.element,
+      panel.kind === 'number' && this.tools.element,
       iconButton('close', 'Close (Esc)', () => this.dialog.close(), { class: 'quiet corner' }),
     );
     if (!this.dialog.isConnected) document.body.append(this.dialog);

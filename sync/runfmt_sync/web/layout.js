@@ -6,8 +6,11 @@ import { definitionOf, sectionOf } from './definitions.js';
 import { metrics } from './metrics.js';
 import { view } from './state.js';
 
-/** The panels of numbers, hidden or not. */
-export const numberPanels = () => metrics.panels.filter((panel) => panel.kind === 'number');
+/** All panels, hidden or not. */
+export const allPanels = () => metrics.panels;
+
+/** Those of numbers. */
+export const numberPanels = () => allPanels().filter((panel) => panel.kind === 'number');
 
 const isHiddenAtFirst = (panel) =>
   panel.stream === 'metrics' && Boolean(definitionOf(metrics.definitions, panel.key)?.hidden);
@@ -28,7 +31,7 @@ export function toggledPanel(panel) {
 export function allShown() {
   return {
     hide: [],
-    show: numberPanels()
+    show: allPanels()
       .filter(isHiddenAtFirst)
       .map((panel) => panel.id),
   };
@@ -37,7 +40,7 @@ export function allShown() {
 /** The panels that are not hidden and have the names that are searched for. */
 export function shownPanels() {
   const words = view.panels.toLowerCase().split(/\s+/);
-  return numberPanels().filter(
+  return allPanels().filter(
     (panel) => words.every((word) => panel.id.toLowerCase().includes(word)) && !isHidden(panel),
   );
 }
@@ -51,6 +54,6 @@ export function inSections(panels) {
     if (!found.has(name)) found.set(name, []);
     found.get(name).push(panel);
   }
-  const rank = (name) => ({ Charts: 0, System: 2 })[name] ?? 1;
+  const rank = (name) => ({ Charts: 0, Media: 2, System: 3 })[name] ?? 1;
   return [...found].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }

@@ -23,6 +23,12 @@
  *     plot        a chart on the page: hover, zoom, keys     cursor   shared by all charts
  *     chart       draws; the only module that knows how      scales (pure), picture (SVG), download
  *
+ *     mediapanel  values with a type: runs side by side      sight   tells what comes into sight
+ *     viewer      which module shows a value, and when       media   files held as addresses, checked, freed
+ *     pictures    boxes and masks over pictures; zoom        frames  pages and figures, of nobody's origin
+ *     heat        histograms of many steps; bins (pure)      cloud   points and shapes; shapes (pure)
+ *     datatable   sorted, searched, page by page
+ *
  * A new page: a module with `title` and `class Page` (`element`, `update(before)`, `close()`, and `table` if
  * j and k are to move in it), and a line in PAGES.
  */

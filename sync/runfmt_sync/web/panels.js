@@ -9,7 +9,7 @@ import { FullPanel } from './full.js';
 import { inSections, shownPanels } from './layout.js';
 import { onChanged, onPulse } from './live.js';
 import { loadMetrics, metrics, onMetrics } from './metrics.js';
-import { PanelView } from './panel.js';
+import { makePanel } from './mediapanel.js';
 import { runOf, status } from './runs.js';
 import { change, view } from './state.js';
 import { panelTools } from './tools.js';
@@ -153,7 +153,7 @@ export class Panels {
       head,
       h(
         'div',
-        { class: `grid size-${view.size}` },
+        { class: `grid size-${view.size}${panels.every(isMedia) ? ' media-grid' : ''}` },
         panels.slice(0, most).map((panel) => this.viewOf(panel).element),
       ),
       panels.length > most &&
@@ -171,13 +171,15 @@ export class Panels {
   viewOf(panel) {
     const there = this.views.get(panel.id);
     if (there) return there;
-    const made = new PanelView(panel);
+    const made = makePanel(panel);
     made.element.dataset.panel = panel.id;
     this.views.set(panel.id, made);
     this.sight.observe(made.element);
     return made;
   }
 }
+
+const isMedia = (panel) => panel.kind !== 'number';
 
 /** What is wrong with single runs; the others are shown. */
 function complaints() {

@@ -14,6 +14,7 @@ const isDark = () => (localStorage.getItem(KEPT) ?? (system.matches ? 'dark' : '
 /** @param {() => void} listener called when the colours of the page changed */
 export function onTheme(listener) {
   listeners.add(listener);
+  return () => listeners.delete(listener);
 }
 
 /** Put it on the page, and follow the system. */

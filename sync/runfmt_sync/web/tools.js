@@ -3,7 +3,7 @@
  */
 
 import { h, textButton } from './dom.js';
-import { allShown, isHidden, numberPanels, toggledPanel } from './layout.js';
+import { allPanels, allShown, isHidden, numberPanels, toggledPanel } from './layout.js';
 import { menuButton, openBox, openMenu, relabel, searchList } from './menu.js';
 import { metrics } from './metrics.js';
 import { AXIS_NAMES } from './scales.js';
@@ -96,7 +96,7 @@ function scaleTool() {
 function hideTool() {
   const button = menuButton('eye', 'Which panels are shown', 'Panels', openPanels, 'which');
   const update = () => {
-    const hidden = numberPanels().filter(isHidden).length;
+    const hidden = allPanels().filter(isHidden).length;
     relabel(button, hidden ? `${hidden} hidden` : 'Panels');
   };
   return { elements: [button], update };
@@ -169,14 +169,14 @@ function openScales(anchor) {
 }
 
 function openPanels(anchor) {
-  const choices = numberPanels().map((panel) => ({
+  const choices = allPanels().map((panel) => ({
     id: panel.id,
     label: panel.id,
     note: `${panel.runs} ${panel.runs === 1 ? 'run' : 'runs'}`,
   }));
-  const toggle = (id) => change(toggledPanel(numberPanels().find((panel) => panel.id === id)));
+  const toggle = (id) => change(toggledPanel(allPanels().find((panel) => panel.id === id)));
   const shown = () =>
-    numberPanels()
+    allPanels()
       .filter((panel) => !isHidden(panel))
       .map((panel) => panel.id);
   openBox(

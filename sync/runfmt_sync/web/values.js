@@ -103,6 +103,14 @@ export function formatDuration(seconds) {
   return `${sign}${m ? `${m}m` : ''}${m && s ? ' ' : ''}${s || !m ? `${s}s` : ''}`;
 }
 
+/** Bytes for people, in powers of ten. */
+export function formatBytes(bytes) {
+  if (!Number.isFinite(bytes)) return '';
+  if (bytes < 1000) return `${bytes} B`;
+  const power = Math.min(Math.floor(Math.log10(bytes) / 3), 5);
+  return `${Number((bytes / 1000 ** power).toPrecision(3))} ${' kMGTP'[power]}B`;
+}
+
 /** How long ago a time is; a date when that is long. */
 export function formatAgo(time, now = Date.now() / 1000) {
   const ago = now - time;

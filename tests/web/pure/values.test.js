@@ -107,7 +107,7 @@ test('the definition of a name counts before globs, the longest of them first (R
 
 test('the axis is the one chosen, else the metric\u2019s own, else the step; samples of the machine go by time', () => {
   const definitions = [{ name: 'val/*', step_metric: 'epoch' }];
-  const panel = (key, stream = 'metrics') => ({ key, stream });
+  const panel = (key, stream = 'metrics', kind = 'number') => ({ key, stream, kind });
   assert.deepEqual(
     [
       ['', 'val/x'],
@@ -126,6 +126,7 @@ test('the axis is the one chosen, else the metric\u2019s own, else the step; sam
     'Charts',
     'System',
   ]);
+  assert.equal(sectionOf(panel('a/b', 'metrics', 'image-file')), 'Media');
 });
 
 test('a run keeps its colour when others go, and ten beside each other differ', () => {
