@@ -1,4 +1,4 @@
-"""What every test has: a state of its own, and the program in an empty folder."""
+"""What every test has: a state of its own, and the program in an empty folder; long ones begin first."""
 
 import pytest
 from hypothesis import settings
@@ -7,6 +7,29 @@ from program import Program
 
 settings.register_profile("runfmt", deadline=None)
 settings.load_profile("runfmt")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes long, so that with several workers the others need not wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("soak") is None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what was counted, a line for each test that did."""
+    for report in terminalreporter.getreports("passed"):
+        for line in (value for name, value in report.user_properties if name == "counted"):
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {line}")
+
+
+@pytest.fixture
+def counted(record_property):
+    """Takes what a test has counted; it is printed when all tests are over."""
+
+    def take(**counts):
+        words = (f"{count:,} {what.replace('_', ' ')}" for what, count in counts.items())
+        record_property("counted", ", ".join(words))
+
+    return take
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import runfmt_sync
+from runfmt.layout import is_stream
 from runfmt_sync.digests import Proof
 from runfmt_sync.extents import Extent
 from runfmt_sync.receipts import Receipts
@@ -15,6 +17,7 @@ from runmaker import assert_same, contents, read, runs_in, write
 
 DRIVER = """
 import sys
+from collections import Counter
 from pathlib import Path
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
@@ -65,6 +68,21 @@ def edit(run, pointer, value, time):
 
 def everything(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def lost_and_doubled(source, root):
+    """How many lines of our streams are not there, and how many are there more often than here."""
+    ours, theirs = (
+        Counter(
+            (uid, path, line)
+            for uid, run in runs_in(folder).items()
+            for path, data in contents(run).items()
+            if is_stream(path)
+            for line in data.splitlines()
+        )
+        for folder in (source, root)
+    )
+    return (ours - theirs).total(), (theirs - ours).total()
 
 
 def assert_receipts_true(source, kind):
