@@ -96,8 +96,8 @@ class Looking:
     async def file(self, request: Request) -> Response:
         caller = await self._door.caller(request, "read")
         uid, path = request.path_params["uid"], request.path_params["path"]
-        runs = self._shown.visible(caller)
-        found = await run_in_threadpool(self._shown.reading.file, runs, uid, path)
+        find = self._shown.reading.file
+        found = await run_in_threadpool(lambda: find(self._shown.visible(caller), uid, path))
         try:
             return await run_in_threadpool(answer_with_file, found, path, request.headers)
         except FileNotFoundError:
