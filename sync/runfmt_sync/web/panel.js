@@ -90,11 +90,12 @@ export class PanelView {
     ];
   }
 
-  /** Come into sight, or go out of it: out of sight nothing is asked for, nor drawn. */
+  /** Come into sight, or go out of it: out of sight nothing is asked for, drawn, or kept in canvases. */
   setInSight(isInSight) {
     if (isInSight === this.isInSight) return;
     this.isInSight = isInSight;
     if (isInSight) this.refresh();
+    else this.close();
   }
 
   isLog() {
@@ -118,7 +119,6 @@ export class PanelView {
     );
     return runs.map((run) => ({
       run,
-      color: colorIn(view, run),
       asked: {
         uid: run.uid,
         key: this.panel.key,
@@ -206,7 +206,7 @@ export class PanelView {
     }));
   }
 
-  /** Forget what was drawn, and free the canvases. */
+  /** Free the canvases. */
   close() {
     this.asking += 1;
     this.plot?.close();
@@ -221,7 +221,7 @@ function problemOf({ status, value, reason }, run) {
   return value.problem && `${run.name} cannot be shown: ${value.problem}`;
 }
 
-const asItem = ({ run, color, curve }) => ({ id: run.uid, name: run.name, color, curve });
+const asItem = ({ run, curve }) => ({ id: run.uid, name: run.name, color: colorIn(view, run), curve });
 
 function widened(zoom) {
   if (!zoom) return [null, null];
