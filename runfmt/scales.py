@@ -102,7 +102,9 @@ def _time_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def _clock_ticks(low: float, high: float, count: int) -> list[float]:
-    """The same as the clock of this place shows them."""
+    """The same as the clock of this place shows them, as far as there is one."""
+    if not _has_clock((low, high)):
+        return linear_ticks(low, high, count)
     zone = datetime.fromtimestamp(low).astimezone().utcoffset()
     ahead = zone.total_seconds() if zone else 0.0
     count = max(min(count, int(high - low)), 1)  # a clock shows no less than seconds
@@ -168,7 +170,13 @@ def duration(seconds: float) -> str:
     return sign + " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2] if count)
 
 
+def _has_clock(times: Sequence[float]) -> bool:
+    return all(-6e10 < time < 2.5e11 for time in times)  # the years 68 to 9892
+
+
 def _moments(ticks: Sequence[float]) -> list[str]:
+    if not _has_clock(ticks):
+        return labels(ticks)
     times = [datetime.fromtimestamp(tick) for tick in ticks]
     if all(time.hour == time.minute == time.second == 0 for time in times):
         return [f"{time:%Y-%m-%d}" for time in times]

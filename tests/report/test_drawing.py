@@ -79,7 +79,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 @given(
     st.lists(st.tuples(finite, finite), max_size=20),
     st.booleans(),
-    st.sampled_from(["_step", "_runtime", "loss"]),
+    st.sampled_from(["_step", "_timestamp", "_runtime", "loss"]),
 )
 def test_any_finite_numbers_make_a_chart(points, log, axis):
     svg = curves_svg([Curve("loss", sorted(points))], title="loss", axis=axis, log=log)

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -403,11 +404,18 @@ VALUE = st.fixed_dictionaries(
 )
 
 
-@given(VALUE, st.booleans())
-def test_any_value_of_any_form_makes_html_in_which_nothing_acts(tmp_path_factory, value, is_there):
-    file = tmp_path_factory.getbasetemp() / "x.png"
-    file.write_bytes(HOSTILE.encode())
-    html = media_module.media_html(value, lambda _: file if is_there else None)
+TABLES = JSON | st.fixed_dictionaries({"columns": st.lists(TEXTS), "data": st.lists(st.lists(JSON) | JSON)})
+FIELDS = st.dictionaries(st.sampled_from(["x", "y", "stroke"]), TEXTS)
+PLOT = st.fixed_dictionaries(
+    {"spec": st.just("wandb/line/v0") | JSON, "fields": FIELDS | JSON, "strings": JSON}
+)
+
+
+@given(VALUE, st.none() | st.just(HOSTILE) | TABLES, st.none() | PLOT)
+def test_any_value_of_any_form_makes_html_in_which_nothing_acts(tmp_path_factory, value, file, plot):
+    path = tmp_path_factory.getbasetemp() / "x.png"
+    path.write_bytes(file.encode() if isinstance(file, str) else orjson.dumps(file))
+    html = media_module.media_html(value | {"plot": plot}, lambda _: None if file is None else path)
     tags = Tags(html)
     assert not tags.opened & {"script", "object", "embed", "link", "base", "form", "style"}
     assert not {name for name in tags.attributes if name.startswith("on")}
@@ -433,6 +441,20 @@ class Tags(HTMLParser):
 
     def handle_endtag(self, tag):
         self.level -= 1
+
+
+def test_curves_in_a_table_are_drawn_above_it(tmp_path):
+    actual, scores = [0, 0, 1, 1], [[0.9, 0.1], [0.6, 0.4], [0.65, 0.35], [0.2, 0.8]]
+    with runfmt.init(dir=tmp_path / "runs", id="a") as run:
+        run.log({"roc": runfmt.plot.roc_curve(actual, scores, labels=["cat", HOSTILE], title="The ROC")})
+        run.log({"lines": runfmt.plot.line_series([0, 1, 2], [[1, 2, 3], [3, 2, 1]], keys=["up", "down"])})
+        run.log({"bars": runfmt.plot.bar(runfmt.Table(["a", "b"], [["x", 1]]), "a", "b")})
+    html = report_of(tmp_path / "runs", '{{ media "roc" }}', tmp_path)
+    assert html.count("<path d=") > 2
+    assert html.index("The ROC") < html.index("<table")
+    assert "cat" in html
+    assert report_of(tmp_path / "runs", '{{ media "lines" }}', tmp_path).count('stroke-width="1.5"') == 2
+    assert "<svg" not in report_of(tmp_path / "runs", '{{ media "bars" }}', tmp_path)
 
 
 def test_boxes_may_be_said_by_their_middle_and_in_pixels():

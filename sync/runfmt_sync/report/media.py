@@ -10,6 +10,7 @@ import orjson
 
 from runfmt_sync.report.html import absent, cell, data_uri, figure, sortable, tag
 from runfmt_sync.report.overlays import boxes, color_name, masks
+from runfmt_sync.report.plots import plot_html
 from runfmt_sync.words import human
 
 __all__ = ["Files", "media_html"]
@@ -160,11 +161,12 @@ def _table(value: Mapping[str, Any], files: Files) -> str:
         return _missing(value, "table")
     left = len(rows) - MOST_ROWS
     more = absent(f"and {left:,} more rows") if left > 0 else ""
-    return sortable(columns, ([_cell(one, files) for one in row] for row in rows[:MOST_ROWS])) + more
+    shown = sortable(columns, ([_cell(one, files) for one in row] for row in rows[:MOST_ROWS]))
+    return plot_html(value.get("plot"), columns, rows) + shown + more
 
 
 def _cell(value: Any, files: Files) -> str:
-    is_media = isinstance(value, dict) and value.get("_type") in _KINDS
+    is_media = isinstance(value, dict) and str(value.get("_type")) in _KINDS
     return tag("td", media_html(value, files)) if is_media else tag("td") if value is None else cell(value)
 
 
