@@ -11,9 +11,11 @@ import termios
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from runfmt_sync.terminal import line_of, smoothed, sparkline
+from runfmt_sync.terminal import Frame, chart, line_of, smoothed, sparkline
 from runmaker import OLD, make_run
 from serving import serving
 
@@ -268,3 +270,20 @@ def test_line_keeps_the_extremes_of_what_was_reduced():
     x = np.arange(1000.0)
     line = line_of("a", (x, np.where(x == 777, 5.0, 0.0)), (0, 999), 10)
     assert (line.low.max(), line.high.max(), len(line.x)) == (0, 5, 10)
+
+
+@given(
+    st.lists(st.lists(st.floats(), max_size=30), min_size=1, max_size=3),
+    st.sampled_from(["_step", "_timestamp", "_runtime", "loss"]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(10, 60),
+)
+def test_any_values_make_a_chart_that_fits(curves, x, log, dots, width):
+    lines = []
+    for values in curves:
+        curve = np.arange(len(values), dtype=float) * 1e9, np.array(values, dtype=float)
+        lines.append(line_of("漢字\t\x1b", curve, (0, 30e9), 2 * width, log=log))
+    drawn = chart(lines, Frame("loss", x, log, width, 4, colored=True, dots=dots))
+    assert len(drawn) == 1 + 4 + 2 + len(curves)
+    assert max(cell_len(line.plain) for line in drawn) <= width
