@@ -44,6 +44,8 @@ def test_wheel_holds_exactly_the_two_packages(tmp_path):
     for folder, package in ((PROJECT / "runfmt", "runfmt"), (PROJECT / "sync/runfmt_sync", "runfmt_sync")):
         sources = {f"{package}/{path.relative_to(folder)}" for path in folder.rglob("*.py")}
         assert sources | {f"{package}/py.typed"} <= set(wheel.namelist())
+    page = {f"runfmt_sync/web/{path.name}" for path in (PROJECT / "sync/runfmt_sync/web").iterdir()}
+    assert {"runfmt_sync/web/index.html"} <= page <= set(wheel.namelist())
 
 
 def test_editable_install_puts_two_plain_paths_on_the_path(tmp_path):
