@@ -42,9 +42,11 @@ let readout = null;
  * @param {{x: number, y: number}} pointer
  * @param {string} title
  * @param {{name: string, color: string, text: string, raw: string, isNearest: boolean}[]} values
+ * @param {boolean} [isSpoken] the keys moved it: screen readers say it
  */
-export function showReadout(pointer, title, values) {
-  readout ??= document.body.appendChild(h('div', { class: 'readout', 'aria-hidden': 'true' }));
+export function showReadout(pointer, title, values, isSpoken = false) {
+  readout ??= document.body.appendChild(h('div', { class: 'readout' }));
+  readout.setAttribute('aria-live', isSpoken ? 'polite' : 'off');
   (document.querySelector('dialog[open]') ?? document.body).append(readout);
   const nearest = values.findIndex((value) => value.isNearest);
   const first = Math.max(0, Math.min(nearest - MOST / 2, values.length - MOST));

@@ -117,7 +117,7 @@ export class Plot {
     this.point(
       at,
       { x: event.clientX, y: event.clientY },
-      this.layout.y.value(event.clientY - this.over.getBoundingClientRect().top),
+      event.clientY - this.over.getBoundingClientRect().top,
     );
   }
 
@@ -131,12 +131,12 @@ export class Plot {
   point(at, pointer, height) {
     const readings = this.readings(at);
     moveCursor(this.chart.axis, at, this);
-    if (!readings.length) return;
     const values = readings.sort((a, b) => (b.value ?? -Infinity) - (a.value ?? -Infinity)).map(readingText);
-    const near = nearestTo(readings, height);
+    const near = nearestTo(readings, this.layout.y.place, height);
     if (near >= 0) values[near].isNearest = true;
-    const x = readings[Math.max(near, 0)].x;
-    showReadout(pointer, `${this.chart.axisName} ${this.layout.kind.long(x)}`, values);
+    const x = readings[Math.max(near, 0)]?.x ?? at;
+    const title = `${this.chart.axisName} ${this.layout.kind.long(x)}`;
+    showReadout(pointer, title, values, Number.isNaN(height));
   }
 
   press(event) {
@@ -202,11 +202,14 @@ function readingText({ line, value, text, raw }) {
   };
 }
 
-function nearestTo(readings, height) {
+/** The reading that is drawn nearest to a height; -1 if there is none. */
+function nearestTo(readings, place, height) {
   let best = -1;
   readings.forEach(({ value }, i) => {
     if (value === null || Number.isNaN(height)) return;
-    if (best < 0 || Math.abs(value - height) < Math.abs(readings[best].value - height)) best = i;
+    const isNearer =
+      best < 0 || Math.abs(place(value) - height) < Math.abs(place(readings[best].value) - height);
+    if (isNearer) best = i;
   });
   return best;
 }
