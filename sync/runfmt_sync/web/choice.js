@@ -70,8 +70,9 @@ export function grouped(view, runs) {
   }));
 }
 
-/** The runs in the charts, in the order of the table. */
+/** The runs in the charts, in the order of the table; on the page of a run that one. */
 export function chosen(view) {
+  if (view.page === 'run') return runsOf(view.project).filter((run) => run.tail === view.run && !run.refused);
   const readable = listed(view).runs.filter((run) => !run.refused);
   if (view.runs !== null) {
     const wanted = new Set(view.runs);

@@ -31,7 +31,7 @@ export async function showCloud({ blob }, { path, caption }) {
 
 class Cloud {
   constructor(shape, caption) {
-    [this.yaw, this.pitch, this.scale] = [0.6, 0.35, 1];
+    [this.yaw, this.pitch, this.scale] = [0.6, 0.35, 1.3];
     this.redraw = oncePerFrame(() => this.draw());
     const count = shape.points.length.toLocaleString('en-US');
     this.canvas = h('canvas', {

@@ -2,7 +2,7 @@
  * The columns of the table of runs: which there are, which are shown, how they look.
  */
 
-import { leaves, formatAgo, formatDuration, formatNumber, formatValue } from './values.js';
+import { formatAgo, formatDuration, formatNumber, formatValue } from './values.js';
 
 /**
  * @typedef {object} Column
@@ -103,6 +103,3 @@ export function cellTitle(column, run) {
 /** Whether a cell stands at the right. */
 export const isNumeric = (column, run) =>
   typeof run.values.get(column.id) === 'number' && column.kind !== 'time';
-
-/** The leaves of config and summary of a run, for pages that show all of them. */
-export const pairsOf = (document) => [...leaves(document ?? {})];

@@ -45,14 +45,36 @@ const FIELDS = {
  * @param {'name'|'notes'|'tags'} field
  */
 export function openEditor(anchor, run, field) {
-  const { label, hint, read, write, isLong } = FIELDS[field];
+  openForm(anchor, run, `/${field}`, FIELDS[field], run.values.get(field));
+}
+
+/**
+ * The same for a value of config or summary.
+ * @param {HTMLElement} anchor
+ * @param {import('./runs.js').Run} run
+ * @param {string[]} keys where it is, as `config`, `optimizer`, `lr`
+ * @param {any} value
+ */
+export function openValueEditor(anchor, run, keys, value) {
+  const pointer = keys.map((key) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  const isText = typeof value === 'string';
+  const field = {
+    label: keys.slice(1).join(' › '),
+    hint: isText ? 'Text' : 'JSON: 0.1, true, [1, 2], "text"',
+    read: isText ? (text) => text : JSON.parse,
+    write: isText ? (text) => text : (other) => JSON.stringify(other),
+  };
+  openForm(anchor, run, pointer, field, value);
+}
+
+function openForm(anchor, run, pointer, { label, hint, read, write, isLong }, value) {
   openBox(
     anchor,
     `${label} of ${run.name}`,
     (close) => {
       const input = h(isLong ? 'textarea' : 'input', {
         class: 'field',
-        value: write(run.values.get(field)),
+        value: write(value),
         'aria-label': label,
         placeholder: hint,
         autofocus: true,
@@ -62,7 +84,7 @@ export function openEditor(anchor, run, field) {
       const save = async (event) => {
         event.preventDefault();
         try {
-          await edit(run, `/${field}`, read(input.value));
+          await edit(run, pointer, read(input.value));
           close();
         } catch (failure) {
           said.textContent = `Not saved: ${failure.message}`;

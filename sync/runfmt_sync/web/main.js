@@ -13,7 +13,7 @@
  *     projects    page: projects with their counts
  *     charts      page: runlist beside panels
  *     tablepage   page: runlist with columns
- *     runpage     page: one run
+ *     runpage     page: one run, in parts: overview, runcharts, documents, console, runfiles, events
  *
  *     runlist     filter, group, columns above a table       table  rows in sight; columns, editing
  *     choice      which runs are listed, grouped, in charts  filter, colors, values (pure)
@@ -27,7 +27,7 @@
  *     viewer      which module shows a value, and when       media   files held as addresses, checked, freed
  *     pictures    boxes and masks over pictures; zoom        frames  pages and figures, of nobody's origin
  *     heat        histograms of many steps; bins (pure)      cloud   points and shapes; shapes (pure)
- *     datatable   sorted, searched, page by page
+ *     datatable   sorted, searched, page by page             printed of a console, in parts; ansi (pure)
  *
  * A new page: a module with `title` and `class Page` (`element`, `update(before)`, `close()`, and `table` if
  * j and k are to move in it), and a line in PAGES.

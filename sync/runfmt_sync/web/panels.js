@@ -22,7 +22,9 @@ const AHEAD = '240px';
 const ASKS = ['runs', 'x', 'zoom', 'filter', 'sort', 'project', 'group'];
 
 export class Panels {
-  constructor() {
+  /** @param {(panel: import('./metrics.js').Panel) => boolean} [isMine] which panels are there at all */
+  constructor(isMine = () => true) {
+    this.isMine = isMine;
     this.views = new Map();
     this.parts = new Map();
     this.drawn = '';
@@ -85,7 +87,7 @@ export class Panels {
 
   /** Put sections and panels in place, where others are to be shown than before. */
   arrange() {
-    const panels = shownPanels();
+    const panels = shownPanels().filter(this.isMine);
     const sections = inSections(panels);
     const plan = JSON.stringify([
       panels.map((panel) => panel.id),
@@ -123,7 +125,8 @@ export class Panels {
       return ['No runs are in the charts', 'Choose some with the eyes in the list of runs.'];
     if (view.panels)
       return ['No panel has that name', `Nothing is called “${view.panels}”. Search for another name.`];
-    if (metrics.panels.length) return ['All panels are hidden', 'Show them again with “Panels”, above.'];
+    if (metrics.panels.some(this.isMine))
+      return ['All panels are hidden', 'Show them again with “Panels”, above.'];
     return ['These runs have no metrics yet', 'Whatever the trainer logs appears here within two seconds.'];
   }
 

@@ -29,6 +29,7 @@
  * @property {string} full the panel that fills the screen
  * @property {Record<string, string>} colors of runs, by end of uid
  * @property {string} run the run of the run page
+ * @property {string} part of the run page
  */
 
 const text = { empty: '', read: (said) => said, write: (value) => value || null };
@@ -69,6 +70,7 @@ const WORDS = {
   full: text,
   colors: { empty: {}, read: readPairs, write: (value) => packed(Object.entries(value).flat()) || null },
   run: text,
+  part: word('overview'),
 };
 
 const KEPT = 'runfmt.view.';
