@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from runfmt.scales import Scale, axis_of, labels
 
-__all__ = ["COLORS", "Curve", "curves_svg", "extent", "left_out", "thinned"]
+__all__ = ["Curve", "color", "curves_svg", "extent", "left_out", "thinned"]
 
 COLORS = tuple(
     "#3b82c4 #e07b39 #3fa45b #d0496b #8b6bd6 #a87b3e #25a2a2 #c759b0 #7f9a26 #5b6fd8 "
@@ -22,6 +22,11 @@ LEFT, RIGHT, ABOVE, BELOW = 46, 8, 20, 18
 """Pixels around the frame of the curves."""
 LEAST, MOST = math.ulp(0), sys.float_info.max
 FAINT = 'stroke="currentColor" stroke-opacity="0.15"'
+
+
+def color(number: int) -> str:
+    """The colour of a number; colours come again."""
+    return COLORS[number % len(COLORS)]
 
 
 class Curve(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runfmt.drawing import COLORS, Curve, curves_svg, thinned
+from runfmt.drawing import Curve, color, curves_svg, thinned
 from runfmt.layout import METRICS
 from runfmt.reading import StoredRun
 from runfmt.rows import leaves
@@ -132,7 +132,7 @@ def runs_html(stored: Iterable[tuple[StoredRun, int]], left: int) -> str:
     titles = ["", "run", "state", "created", *config, *summary]
     rows = [_row(f"<b>{escape(title)}</b>" for title in titles)]
     for index, run in enumerate(runs):
-        cells = [f'<span style="color:{_color(index)}">●</span>', escape(run.name), _state(run.state)]
+        cells = [f'<span style="color:{color(index)}">●</span>', escape(run.name), _state(run.state)]
         cells.append(escape(run.created))
         cells += [escape(_cell(run.config, key)) for key in config]
         cells += [escape(_cell(run.summary or {}, key)) for key in summary]
@@ -157,12 +157,8 @@ def _overlaid(runs: Sequence[Look]) -> Iterable[str]:
     charts: dict[str, list[Curve]] = {}
     for index, run in enumerate(runs):
         for key, curve in (run.curves or {}).items():
-            charts.setdefault(key, []).append(curve._replace(name=run.name, color=_color(index)))
+            charts.setdefault(key, []).append(curve._replace(name=run.name, color=color(index)))
     return [curves_svg(curves, title=key) for key, curves in [*charts.items()][:CHARTS]]
-
-
-def _color(index: int) -> str:
-    return COLORS[index % len(COLORS)]
 
 
 def _whole(*parts: str) -> str:

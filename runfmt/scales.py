@@ -20,6 +20,8 @@ SPANS = [
     *(n * DAY for n in (1, 2, 4, 7, 14, 30, 90, 365)),
 ]
 """Seconds between two places on an axis of time."""
+AGES = 1e11
+"""Seconds that nobody says in days."""
 
 
 class Scale(NamedTuple):
@@ -69,6 +71,8 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
 
 def _round_up(step: float) -> float:
     """1, 2 or 5 times a power of ten, at least a step."""
+    if math.isinf(step):
+        return step
     power = 10.0 ** math.floor(math.log10(max(step, 5e-324)))
     return next((factor * power for factor in (1, 2, 5) if factor * power >= step * 0.999999), 10 * power)
 
@@ -95,7 +99,7 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
 def _time_ticks(low: float, high: float, count: int) -> list[float]:
     """Whole seconds, minutes, hours, days."""
     rough = (high - low) / max(count, 1)
-    if rough < 1:
+    if not 1 <= rough < AGES:
         return linear_ticks(low, high, count)
     place = bisect_left(SPANS, rough)
     return _multiples(low, high, SPANS[place] if place < len(SPANS) else _round_up(rough / DAY) * DAY)
@@ -162,6 +166,8 @@ def _value(text: str) -> float:
 def duration(seconds: float) -> str:
     """Seconds as the two largest units: ``1.5s``, ``2m 30s``, ``3h``, ``1d 4h``."""
     size, sign = abs(seconds), "-" if seconds < 0 else ""
+    if size >= AGES:
+        return f"{number(seconds)}s"
     if size < 10:
         return f"{sign}{size:.2f}".rstrip("0").rstrip(".") + "s"
     parts = [(round(size) // DAY, "d"), (round(size) // HOUR % 24, "h")]

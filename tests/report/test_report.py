@@ -278,7 +278,7 @@ def test_what_no_report_shows_is_said(page):
 def test_config_shows_what_tells_runs_apart_and_all_when_asked(root, tmp_path):
     assert "lr" in report_of(root, "{{ config }}", tmp_path)
     assert ">same<" not in report_of(root, "{{ config }}", tmp_path)
-    assert "1 more keys are the same in all runs" in report_of(root, "{{ config }}", tmp_path)
+    assert "the same in all runs: 1 key more" in report_of(root, "{{ config }}", tmp_path)
     assert ">same<" in report_of(root, "{{ config all }}", tmp_path)
 
 

@@ -47,7 +47,7 @@ def write_report(
     body = to_html(text, panels.render, "the template" if template is None else str(template))
     data = _page(panels, body).encode("utf-8", "replace")
     replace(output, data)
-    return Written(len(data), len(runs), len(panels.charts), panels.pieces)
+    return Written(len(data), len(runs), len(panels.charts.data), panels.pieces)
 
 
 def _text(template: Path) -> str:
@@ -89,7 +89,7 @@ def _page(panels: Panels, body: str) -> str:
         tag("title", escape(panels.title)),
         tag("style", style()),
     ]
-    data = tag("script", script_json(panels.charts), type="application/json", id="charts")
+    data = tag("script", script_json(panels.charts.data), type="application/json", id="charts")
     main = tag("main", body, tag("footer", escape(foot)))
     return "\n".join(
         ["<!doctype html>", '<html lang="en">', *head, main, data, tag("script", code), "</html>\n"]

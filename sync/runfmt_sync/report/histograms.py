@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from runfmt.drawing import COLORS
+from runfmt.drawing import color
 from runfmt.scales import Scale, labels, number
 from runfmt_sync.report.html import absent, data_uri, tag
 
@@ -21,7 +21,7 @@ MOST = 1e300
 """What is larger, or no number, is in no histogram that can be drawn."""
 CELLS = 64
 """Bins of the area."""
-INK = tuple(int(COLORS[0][at : at + 2], 16) for at in (1, 3, 5))
+INK = tuple(int(color(0)[at : at + 2], 16) for at in (1, 3, 5))
 
 
 def bars(value: Mapping[str, Any]) -> str:
@@ -38,7 +38,7 @@ def bars(value: Mapping[str, Any]) -> str:
         height = up.place(float(count)) * inner[1]
         said = f"{number(float(low))} to {number(float(high))}: {number(float(count))}"
         path = f"M{x:.1f} {inner[1]:.1f}v{-height:.1f}H{end:.1f}V{inner[1]:.1f}z"
-        shapes.append(f'<path d="{path}" fill="{COLORS[0]}">{tag("title", escape(said))}</path>')
+        shapes.append(f'<path d="{path}" fill="{color(0)}">{tag("title", escape(said))}</path>')
     return _drawing("".join(shapes), across, up)
 
 

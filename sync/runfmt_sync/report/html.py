@@ -29,10 +29,10 @@ def tag(name: str, *inner: str, **attributes: Any) -> str:
     return f"{start}/>" if name in EMPTY else f"{start}>{''.join(inner)}</{name}>"
 
 
-def named(title: str, color: str, run: str) -> str:
-    """A run's name behind its colour."""
+def named(name: str, color: str, run: int | None = None) -> str:
+    """A name behind its colour; that of a run makes its curves stand out."""
     dot = tag("span", class_="swatch", style=f"background:{color}")
-    return tag("span", dot, tag("span", escape(title)), class_="run-name", data_run=run)
+    return tag("span", dot, tag("span", escape(name)), class_="run-name", data_run=run)
 
 
 def cell(value: Any) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from runfmt_sync.report.html import absent, cell, data_uri, figure, sortable, tag
-from runfmt_sync.report.overlays import boxes, color_name, masks
+from runfmt_sync.report.html import absent, cell, data_uri, figure, named, sortable, tag
+from runfmt_sync.report.overlays import boxes, masks
 from runfmt_sync.report.plots import plot_html
 from runfmt_sync.words import human
 
@@ -109,9 +109,7 @@ def _image(value: Mapping[str, Any], files: Files) -> str:
         return figure(picture, _caption(value))
     legend = dict.fromkeys(name for one in over for name in one.names)
     drawn = tag("div", picture, *(one.html for one in over), class_="overlaid")
-    return figure(
-        drawn + tag("div", *(color_name(*name) for name in legend), class_="names"), _caption(value)
-    )
+    return figure(drawn + tag("div", *(named(*name) for name in legend), class_="names"), _caption(value))
 
 
 def _size(value: Any) -> int | None:

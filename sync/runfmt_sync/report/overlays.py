@@ -8,10 +8,10 @@ from html import escape
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from runfmt.drawing import COLORS
+from runfmt.drawing import color
 from runfmt_sync.report.html import absent, data_uri, tag
 
-__all__ = ["Overlay", "boxes", "color_name", "masks"]
+__all__ = ["Overlay", "boxes", "masks"]
 
 Corners = tuple[float, float, float, float]
 """Left, top, width and height in pixels."""
@@ -24,12 +24,6 @@ class Overlay(NamedTuple):
     names: list[tuple[str, str]]
 
 
-def color_name(name: str, color: str) -> str:
-    """A class behind its colour."""
-    dot = tag("span", class_="swatch", style=f"background:{color}")
-    return tag("span", dot, escape(name), class_="run-name")
-
-
 def boxes(groups: Any, size: tuple[int, int]) -> Iterator[Overlay]:
     """Boxes over a picture of a size in pixels; what does not say where it is, is left out."""
     for group in _objects(groups):
@@ -39,8 +33,8 @@ def boxes(groups: Any, size: tuple[int, int]) -> Iterator[Overlay]:
             corners = _corners(box, size) if isinstance(box, dict) else None
             if corners is not None:
                 number = box.get("class_id") if isinstance(box.get("class_id"), int) else 0
-                names.append((_label(group, number), _color(number)))
-                shapes.append(_box(corners, str(box.get("box_caption") or names[-1][0]), _color(number)))
+                names.append((_label(group, number), color(number)))
+                shapes.append(_box(corners, str(box.get("box_caption") or names[-1][0]), color(number)))
         if shapes:
             view = f"0 0 {size[0]} {size[1]}"
             yield Overlay(tag("svg", *shapes, class_="over", viewBox=view, preserveAspectRatio="none"), names)
@@ -58,10 +52,6 @@ def _objects(found: Any) -> list[dict[str, Any]]:
     return [one for one in found.values() if isinstance(one, dict)] if isinstance(found, dict) else []
 
 
-def _color(number: int) -> str:
-    return COLORS[number % len(COLORS)]
-
-
 def _label(group: Mapping[str, Any], number: int) -> str:
     """The name of a class, whose number is a text in JSON."""
     labels = group.get("class_labels")
@@ -69,9 +59,14 @@ def _label(group: Mapping[str, Any], number: int) -> str:
     return str(number if name is None else name)
 
 
-def _box(corners: Corners, title: str, color: str) -> str:
+def _box(corners: Corners, title: str, stroke_color: str) -> str:
     place = dict(zip(("x", "y", "width", "height"), corners, strict=True))
-    stroke = {"fill": "none", "stroke": color, "stroke_width": 2, "vector_effect": "non-scaling-stroke"}
+    stroke = {
+        "fill": "none",
+        "stroke": stroke_color,
+        "stroke_width": 2,
+        "vector_effect": "non-scaling-stroke",
+    }
     return tag("g", tag("rect", **place, **stroke), tag("title", escape(title)))
 
 
@@ -113,8 +108,8 @@ def _mask(mask: Mapping[str, Any], data: bytes) -> Iterator[Overlay]:
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError):
         return
     there = [number for number, count in enumerate(classes.histogram()) if count and number]
-    classes.putpalette([int(_color(number)[at : at + 2], 16) for number in range(256) for at in (1, 3, 5)])
+    classes.putpalette([int(color(number)[at : at + 2], 16) for number in range(256) for at in (1, 3, 5)])
     buffer = BytesIO()
     classes.save(buffer, "PNG", transparency=0)
-    names = [(_label(mask, number), _color(number)) for number in there]
+    names = [(_label(mask, number), color(number)) for number in there]
     yield Overlay(tag("img", src=data_uri(buffer.getvalue(), "image/png"), alt="", class_="over"), names)

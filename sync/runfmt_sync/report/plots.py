@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runfmt.drawing import COLORS, Curve, curves_svg
-from runfmt_sync.report.html import tag
-from runfmt_sync.report.overlays import color_name
+from runfmt.drawing import Curve, color, curves_svg
+from runfmt_sync.report.html import named, tag
 
 __all__ = ["plot_html"]
 
@@ -37,8 +36,8 @@ def plot_html(plot: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]]) 
             found.setdefault("" if name is None else str(row[name]), []).append((row[x], row[y]))
     if not found or sum(map(len, found.values())) > MOST:
         return ""
-    curves = [Curve(key, found[key], COLORS[number % len(COLORS)]) for number, key in enumerate(found)]
-    names = (color_name(one.name, one.color) for one in curves if one.name)
+    curves = [Curve(key, found[key], color(number)) for number, key in enumerate(found)]
+    names = (named(one.name, one.color) for one in curves if one.name)
     drawn = curves_svg(curves, title=_title(plot), axis="value", width=420, height=260)
     return drawn + tag("div", *names, class_="names")
 

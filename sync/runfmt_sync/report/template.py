@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
@@ -55,6 +57,24 @@ class Panel(NamedTuple):
     name: str
     keys: tuple[str, ...] = ()
     options: Mapping[str, str] = {}
+
+    def matching(self, keys: Sequence[str]) -> list[str]:
+        """The keys that are meant, in the order of the patterns; one that is written out is itself."""
+        found: dict[str, None] = {}
+        for pattern in self.keys:
+            found |= dict.fromkeys(key for key in keys if key == pattern or fnmatchcase(key, pattern))
+        return list(found)
+
+    def number(self, option: str, default: float, low: float, high: float) -> float:
+        """The number of an option. Raises ``UsageError`` if it is none, or out of range."""
+        said = self.options.get(option, default)
+        try:
+            value = float(said)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise UsageError(f"{self.name}: {option}={said!r} is no number from {low} to {high}")
+        return value
 
 
 def to_html(text: str, render: Callable[[Panel], str], source: str = "the template") -> str:
