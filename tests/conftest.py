@@ -1,5 +1,7 @@
 """What every test has: a state of its own, and the program in an empty folder; long ones begin first."""
 
+from contextlib import ExitStack
+
 import pytest
 from hypothesis import settings
 
@@ -53,3 +55,37 @@ def runfmt(tmp_path, monkeypatch):
 @pytest.fixture
 def work(tmp_path, runfmt):
     return tmp_path / "work"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium; it ends with the module, as Playwright suffers no event loop beside its own."""
+    from browsing import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def faults():
+    """What pages did that none should; one that no test expected fails it at its end."""
+    from browsing import Faults
+
+    faults = Faults()
+    yield faults
+    faults.check()
+
+
+@pytest.fixture
+def new_page(browser, faults):
+    """Opens a page with options of Playwright's contexts, as ``color_scheme="dark"``."""
+    from browsing import watched
+
+    with ExitStack() as pages:
+        yield lambda **options: pages.enter_context(watched(browser, faults, **options))
+
+
+@pytest.fixture
+def page(new_page):
+    """A page that fails its test on errors in its console, of its scripts or policy, and on asking others."""
+    return new_page()
