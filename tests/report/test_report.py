@@ -1,4 +1,4 @@
-"""One file for others to read: what is in it, what moves in it, and that nothing in a run acts in it."""
+"""One file for others to read: what is in it, and that nothing of a run is more than text in it."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import runfmt
-from chromium import Chromium
+from reporting import HOSTILE
 from runfmt.errors import RunNotFound, UsageError
 from runfmt_sync.report import media as media_module
 from runfmt_sync.report import write_report
@@ -26,84 +26,6 @@ from runfmt_sync.report.script import script
 from runmaker import make_run, rows
 from serving import serving
 
-ACTING = "<script>pwned=1</script><img src=x onerror=pwned=2>"
-HOSTILE = f"</script></title></style>{ACTING}\"' onload=pwned=3 {{{{ runs }}}} **x**"
-GREEN = "#3fa45b"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Two runs with everything that can be logged, in names that try to act."""
-    root = tmp_path_factory.mktemp("report") / "runs"
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 80, 3), np.uint8)
-    drawing = root.parent / "drawing.svg"
-    size = 'width="9" height="9"'
-    drawing.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} onload="pwned=4"><script>pwned=5</script></svg>'
-    )
-    for number, name in enumerate(("plain", HOSTILE)):
-        about = {"project": "p", "id": f"r{number}", "name": name, "notes": HOSTILE, "tags": [HOSTILE[:60]]}
-        with runfmt.init(
-            dir=root, config={"lr": 0.1 * number, "same": 1, "other": {HOSTILE: number}}, **about
-        ) as run:
-            run.define_metric("by_epoch", step_metric="epoch")
-            run.define_metric("secret", hidden=True)
-            for step in range(400):
-                loss = math.nan if step == 200 else math.exp(-step / 200)
-                run.log({"loss": loss, HOSTILE: step, "epoch": step // 10, "by_epoch": step, "secret": 1})
-                if step % 100 == 0:
-                    run.log({"hist": runfmt.Histogram(pixels.astype(int) + step)}, step=step)
-            run.log(media(pixels, drawing))
-    return root
-
-
-def media(pixels, drawing):
-    """A value of each kind."""
-    box = {
-        "position": {"minX": 0.25, "maxX": 0.5, "minY": 0.1, "maxY": 0.9},
-        "class_id": 1,
-        "box_caption": HOSTILE,
-    }
-    mask = (np.arange(40 * 80).reshape(40, 80) // 1600 * 2).astype("uint8")
-    page = (
-        "<h1>logged page</h1><script>pwned=6;parent.pwned=6;top.pwned=6</script>"
-        f"{HOSTILE}<img src='https://example.invalid/x'>"
-    )
-    return {
-        "pic": runfmt.Image(
-            pixels,
-            caption=HOSTILE,
-            boxes={"b": {"box_data": [box], "class_labels": {1: HOSTILE}}},
-            masks={"m": {"mask_data": mask, "class_labels": {2: "lower half"}}},
-        ),
-        "batch": [runfmt.Image(pixels[:20, :20], caption=f"caption {number}") for number in range(3)],
-        "svg": runfmt.Image(str(drawing)),
-        "page": runfmt.Html(page),
-        "table": runfmt.Table(columns=[HOSTILE, "n"], data=[[HOSTILE, 10], ["b", 9], ["c", 100]]),
-        "sound": runfmt.Audio(np.zeros(800), sample_rate=8000),
-        "film": runfmt.Video(np.zeros((2, 3, 16, 16), np.uint8)),
-        "shape": runfmt.Object3D(np.zeros((2, 3))),
-    }
-
-
-@pytest.fixture(scope="module")
-def usual(root):
-    """The usual report of these runs."""
-    write_report([root], root.parent / "usual.html")
-    return root.parent / "usual.html"
-
-
-@pytest.fixture
-def page(browser, usual):
-    browser.open(usual.as_uri())
-    return browser
-
 
 def report_of(root, text, tmp_path):
     """The body of a report of a template."""
@@ -112,167 +34,7 @@ def report_of(root, text, tmp_path):
     return (tmp_path / "out.html").read_text().split("<main>")[1].split("</main>")[0]
 
 
-def every(selector):
-    """The elements of the page that a selector means, as a list of JavaScript."""
-    return f"[...document.querySelectorAll({json.dumps(selector)})]"
-
-
-def chart(key):
-    """The chart of a key."""
-    return f"{every('[data-chart]')}.find((one) => one.innerText.startsWith({json.dumps(key)}))"
-
-
-def place_of(page, key):
-    """Where the chart of a key is: left, top, width and height of its canvas."""
-    page.ask(f"{chart(key)}.scrollIntoView()")
-    page.ask(f"box = {chart(key)}.querySelector('canvas').getBoundingClientRect(); 0")
-    return page.ask("[box.left, box.top, box.width, box.height]")
-
-
-def drawn(page, key):
-    """What is drawn of a key."""
-    page.frame()
-    return page.ask(f"{chart(key)}.querySelector('canvas').toDataURL()")
-
-
-# It needs nothing, and nothing acts
-
-
-def test_report_asks_for_nothing_and_complains_of_nothing(page, usual):
-    assert [url for url in page.asked if not url.startswith("data:")] == [usual.as_uri()]
-    assert page.said == []
-
-
-def test_nothing_of_a_run_acts(page):
-    assert page.ask("typeof pwned") == "undefined"
-    assert page.ask("[...document.scripts].map((one) => one.type)") == ["application/json", ""]
-    assert (
-        page.ask(f"{every('*')}.flatMap((one) => one.getAttributeNames()).filter((n) => /^on/.test(n))") == []
-    )
-    assert page.ask("document.querySelectorAll('link, base, object, embed, form').length") == 0
-    assert page.ask("[...document.querySelectorAll('img')].every((one) => one.src.startsWith('data:image/'))")
-    assert page.ask("document.body.innerText").count("<img src=x onerror=pwned=2>") > 10
-
-
-def test_page_that_was_logged_has_neither_scripts_nor_an_origin_nor_a_way_out(page):
-    frame = "document.querySelector('iframe')"
-    assert page.ask(f"{frame}.getAttribute('sandbox')") == ""
-    assert page.ask(f"{frame}.contentDocument") is None
-    assert "logged page" in page.ask(f"{frame}.srcdoc")
-    policy = page.ask("document.querySelector('meta[http-equiv]').content")
-    assert "default-src 'none'" in policy
-    assert not re.search(r"https?:|\*|unsafe-eval|script-src[^;]*unsafe", policy)
-
-
-def test_script_of_a_template_does_not_run(browser, root, tmp_path):
-    report_of(root, "# a\n\n<script>pwned=7</script>\n\n<img src=x onerror=pwned=8>\n", tmp_path)
-    browser.open((tmp_path / "out.html").as_uri())
-    assert browser.ask("typeof pwned") == "undefined"
-    assert browser.ask("document.querySelector('main h1').textContent") == "a"
-
-
-def test_report_is_read_without_a_script(browser, usual):
-    browser.call("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        browser.open_still(usual.as_uri())
-        texts = browser.texts()
-    finally:
-        browser.call("Emulation.setScriptExecutionDisabled", value=False)
-    assert "loss over step (2 not finite)" in texts
-
-
 # What is in it
-
-
-def test_charts_are_of_all_metrics_but_hidden_ones(page):
-    titles = page.ask(f"{every('[data-chart] .grow')}.map((one) => one.textContent)")
-    assert sorted(titles) == sorted(["by_epoch", "epoch", "loss", HOSTILE.replace(".", "\\.")])
-    axes = page.ask(f"{every('[data-chart] .axis-name')}.map((one) => one.textContent)")
-    assert axes[titles.index("by_epoch")] == "epoch"
-    assert axes[titles.index("loss")] == "step"
-
-
-def test_chart_says_values_at_the_pointer_and_what_is_not_finite(page):
-    left, top, width, height = place_of(page, "loss")
-    page.mouse("Moved", left + width - 10, top + height / 2)
-    page.frame()
-    assert page.ask("document.querySelector('.readout').innerText").split("\n")[:3] == [
-        "step 399",
-        "plain",
-        "0.13601",
-    ]
-    said = []
-    for x in range(int(left + width / 2) - 10, int(left + width / 2) + 30):
-        page.mouse("Moved", x, top + height / 2)
-        said.append(page.ask("document.querySelector('.readout').innerText"))
-    assert [text for text in said if text.startswith("step 200\nplain\nNaN")]
-
-
-def test_chart_is_zoomed_by_dragging_and_whole_again_after_a_double_click(page):
-    left, top, width, height = place_of(page, "loss")
-    middle = {"y": top + height / 2, "button": "left"}
-    whole = drawn(page, "loss")
-    page.mouse("Pressed", left + width / 2, clickCount=1, **middle)
-    page.mouse("Moved", left + width - 30, **middle)
-    page.mouse("Released", left + width - 30, clickCount=1, **middle)
-    assert drawn(page, "loss") != whole
-    for count in (1, 2):
-        page.mouse("Pressed", left + width / 2, clickCount=count, **middle)
-        page.mouse("Released", left + width / 2, clickCount=count, **middle)
-    assert drawn(page, "loss") == whole
-
-
-def test_chart_has_a_logarithmic_scale_by_a_click(page):
-    linear = drawn(page, "loss")
-    page.ask(f"{chart('loss')}.querySelector('input').click()")
-    assert drawn(page, "loss") != linear
-
-
-def test_tables_are_sorted_as_numbers_and_back(page):
-    table = f"{every('table.sorted')}.find((one) => one.rows[0].cells[1].textContent === 'n')"
-    head = f"{table}.rows[0].cells[1]"
-    column = f"[...{table}.tBodies[0].rows].map((row) => row.cells[1].textContent)"
-    assert page.ask(column) == ["10", "9", "100"]
-    page.ask(f"{head}.click()")
-    assert page.ask(column) == ["9", "10", "100"]
-    assert page.ask(f"{head}.getAttribute('aria-sort')") == "ascending"
-    page.ask(f"{head}.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Enter' }}))")
-    assert page.ask(column) == ["100", "10", "9"]
-
-
-def test_boxes_and_masks_lie_over_their_picture_until_it_is_clicked(page):
-    over = f"{every('.overlaid')}[0].children"
-    over = f"[...{over}].map((one) => [one.tagName, getComputedStyle(one).display !== 'none'])"
-    assert page.ask(over) == [["IMG", True], ["IMG", True], ["svg", True]]
-    page.ask("box = document.querySelector('.overlaid rect'); 0")
-    box = page.ask("['x', 'y', 'width', 'height'].map((name) => Number(box.getAttribute(name)))")
-    assert box == pytest.approx([20, 4, 20, 32])
-    assert "lower half" in page.ask("document.querySelector('.overlaid').parentElement.innerText")
-    page.ask("document.querySelector('.overlaid').click()")
-    assert page.ask(over) == [["IMG", True], ["IMG", False], ["svg", False]]
-
-
-def test_mask_is_in_the_colour_of_its_class_and_nothing_elsewhere(page):
-    pixels = """(async () => {
-        const picture = document.querySelector('.overlaid img.over');
-        await picture.decode();
-        const pen = new OffscreenCanvas(80, 40).getContext('2d');
-        pen.drawImage(picture, 0, 0);
-        return [[5, 5], [5, 35]].map(([x, y]) => [...pen.getImageData(x, y, 1, 1).data]);
-    })()"""
-    assert page.ask(pixels) == [[0, 0, 0, 0], [*bytes.fromhex(GREEN[1:]), 255]]
-
-
-def test_pictures_sounds_and_films_play(page):
-    widths = f"Promise.all({every('img')}.map((one) => one.decode().then(() => one.naturalWidth)))"
-    assert {80, 20, 9, 16} <= set(page.ask(widths))
-    told = "new Promise((done) => { one.onloadedmetadata = () => done(one.duration); one.load(); })"
-    assert page.ask(f"Promise.all({every('audio')}.map((one) => {told}))") == pytest.approx([0.1, 0.1])
-    assert [f"caption {number}" in page.ask("document.body.innerText") for number in range(3)] == [True] * 3
-
-
-def test_what_no_report_shows_is_said(page):
-    assert "object3D-file: not shown in a report, but by runfmt view" in page.ask("document.body.innerText")
 
 
 def test_config_shows_what_tells_runs_apart_and_all_when_asked(root, tmp_path):
