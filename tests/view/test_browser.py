@@ -1,8 +1,5 @@
 """What a real browser makes of what it is served."""
 
-import pytest
-
-from chromium import Chromium
 from runmaker import make_run
 from viewing import showing
 
@@ -28,31 +25,36 @@ image.src = 'ADDRESS/web/icon.svg';
 </script>"""
 
 
-@pytest.fixture
-def browser():
-    with Chromium() as browser:
-        yield browser
+def address(client):
+    """The address that `runfmt view` prints."""
+    return f"{client.url}/#token={client.session.headers['Authorization'].removeprefix('Bearer ')}"
 
 
-def test_html_of_a_run_runs_and_reaches_nothing(runs, browser):
+def test_html_of_a_run_runs_and_reaches_nothing(runs, page, faults):
     make_run(runs)
     with showing(runs) as client:
-        browser.open(f"{client.url}/#{client.session.headers['Authorization'].replace('Bearer ', 'token=')}")
-        said = browser.ask(ASK % CURIOUS.replace("ADDRESS", client.url))
+        page.goto(address(client))
+        said = page.evaluate(ASK % CURIOUS.replace("ADDRESS", client.url))
+        page.context.close()
     assert said == ["null", 2, "SecurityError", "SecurityError", "nothing", "the run's own"]
+    faults.expect("Loading the image .*Content Security Policy")
+    faults.expect("(Connecting to|Fetch API) .*Content Security Policy")
 
 
-def test_page_runs_only_scripts_that_are_its_own(runs, browser):
+def test_page_runs_only_scripts_that_are_its_own(runs, page, faults):
     """What came into it as text is not run, whatever it says."""
     with showing(runs) as client:
-        browser.open(f"{client.url}/")
-        browser.ask(
+        page.goto(address(client))
+        page.evaluate(
             "new Promise((done) => { const script = document.createElement('script');"
             " script.textContent = 'window.ran = true'; document.body.append(script);"
             " setTimeout('window.ran = true');"
             " const inside = document.createElement('div');"
-            " inside.innerHTML = '<img src=x onerror=\"window.ran = true\">';"
+            " inside.innerHTML = '<img src=data:, onerror=\"window.ran = true\">';"
             " inside.firstChild.addEventListener('error', () => setTimeout(done));"
             " document.body.append(inside); })"
         )
-        assert browser.ask("typeof window.ran") == "undefined"
+        assert page.evaluate("typeof window.ran") == "undefined"
+        page.context.close()
+    for what in ("inline script", "inline event handler", "a string as JavaScript"):
+        faults.expect(f"{what} .*Content Security Policy")
