@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from browsing import drawn
 from reporting import HOSTILE
@@ -11,9 +12,17 @@ from runfmt_sync.report import write_report
 
 GREEN = "#3fa45b"
 CALM = """
+{{ title }}
+
 {{ runs }}
 
+{{ config all }}
+
+{{ table }}
+
 {{ chart "*" }}
+
+## Media
 
 {{ media "pic" "batch" "svg" "table" "sound" "film" "shape" "hist" }}
 """
@@ -120,6 +129,14 @@ def test_report_is_read_without_a_script(new_page, calm):
     page = new_page(java_script_enabled=False)
     page.goto(calm.as_uri())
     assert page.get_by_text("loss over step (2 not finite)").first.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_report_is_accessible(new_page, calm, scheme):
+    page = new_page(color_scheme=scheme, bypass_csp=True)
+    page.goto(calm.as_uri())
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 # What moves

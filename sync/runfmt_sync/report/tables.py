@@ -63,7 +63,7 @@ class Tables:
         rows = ([cell(key), *(_cell(config, key) for config in self._configs)] for key in shown)
         left = len(keys) - len(shown)
         same = absent(f"the same in all runs: {counted(left, 'key')} more") if left else ""
-        return sortable(["", *(one.title for one in self._runs)], rows) + same
+        return sortable(["key", *(one.title for one in self._runs)], rows) + same
 
     def _tells(self, key: str) -> bool:
         return len({_cell(config, key) for config in self._configs}) > 1
