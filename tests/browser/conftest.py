@@ -112,7 +112,7 @@ def shown(tmp_path_factory) -> Iterator[Shown]:
 
 @pytest.fixture
 def show(new_page):
-    """Opens a view of a folder of runs, as ``show(folder, "/table?project=p")``, which is shown until the end."""
+    """Shows a folder of runs until the end, and opens a view of it: ``show(folder, "/table?project=p")``."""
     with ExitStack() as stack:
 
         def opened(folder: Path, view: str = "/", **options: object) -> Page:
