@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from runfmt.scales import Scale, axis_of, labels
 
-__all__ = ["Curve", "color", "curves_svg", "extent", "left_out", "thinned"]
+__all__ = ["Curve", "color", "curves_svg", "extent", "thinned"]
 
 COLORS = tuple(
     "#3b82c4 #e07b39 #3fa45b #d0496b #8b6bd6 #a87b3e #25a2a2 #c759b0 #7f9a26 #5b6fd8 "
@@ -75,7 +75,7 @@ def curves_svg(
     All that was logged is escaped. With ``log`` what is not above 0 is left out; what is, is said.
     """
     shown = [(curve, [p for p in curve.points if p[1] > 0 or not log]) for curve in curves]
-    if said := left_out(curves, log=log):
+    if said := _left_out(curves, log=log):
         title = f"{title} ({said})"
     across = extent(x for _, points in shown for x, _ in points)
     up = extent((y for _, points in shown for _, y in points), log=log)
@@ -91,7 +91,7 @@ def curves_svg(
     return f'<svg {size} {font} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
 
 
-def left_out(curves: Sequence[Curve], *, log: bool) -> str:
+def _left_out(curves: Sequence[Curve], *, log: bool) -> str:
     """What of some curves a chart does not show: ``2 not finite, 3 not above 0``."""
     odd = sum(curve.odd for curve in curves)
     below = sum(y <= 0 for curve in curves for _, y in curve.points) if log else 0
