@@ -177,7 +177,9 @@ function statistics(all, spread) {
 export function domainOf(lines, { log, clip }) {
   const values = [];
   for (const line of lines) {
-    for (const side of clip || line.raw ? [line.y, line.raw] : [line.y, line.min, line.max]) {
+    for (const side of clip || (line.raw && !line.isSpread)
+      ? [line.y, line.raw]
+      : [line.y, line.min, line.max]) {
       for (const value of side ?? []) if (value !== null && Number.isFinite(value)) values.push(value);
     }
   }

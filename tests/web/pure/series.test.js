@@ -163,3 +163,12 @@ test('a logarithmic x-axis begins at the first place above 0', () => {
   const { x, y, marks, rewinds } = cutAtZero(line);
   assert.deepEqual([x, y, marks, rewinds], [[3, 5], [3, 4], [[4, 'NaN']], [3]]);
 });
+
+test('the spread of a group is within the domain, smoothed or not', () => {
+  const curves = [curve([0, 10], [0, 0]), curve([0, 10], [8, 8])];
+  for (const weight of [0, 0.9]) {
+    const lines = groupLines([{ id: 'g', name: 'g', color: 'red', curves }], { ...plain, smooth: weight });
+    const [low, high] = domainOf(lines, { log: false, clip: false });
+    assert.ok(low < 0 && high > 8, `${low} to ${high}`);
+  }
+});
