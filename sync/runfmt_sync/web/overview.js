@@ -38,9 +38,10 @@ export class OverviewPart {
   }
 }
 
-/** A box with pairs; those without a value are left out. */
+/** A box with pairs; those without a value are left out, and a box with nothing in it. */
 function box(title, rows, ...more) {
   const there = rows.filter(([, value]) => value !== undefined && value !== null && value !== '');
+  if (!there.length && !more.some(Boolean)) return null;
   return h(
     'section',
     { class: 'pairs' },

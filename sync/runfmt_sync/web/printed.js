@@ -17,6 +17,12 @@ const NEWLINE = 10;
  * @property {string} text
  */
 
+/** Where the first whole line begins; of a line that is larger than a part, pieces are shown. */
+function firstLine(bytes) {
+  const at = bytes.indexOf(NEWLINE) + 1;
+  return at < bytes.length ? at : 0;
+}
+
 export class Printed {
   /**
    * @param {string} uid
@@ -45,7 +51,7 @@ export class Printed {
     const found = await this.bytes(range);
     if (!found) return null;
     const { bytes, start, total } = found;
-    const cut = start > 0 && !isAtLine ? bytes.indexOf(NEWLINE) + 1 : 0;
+    const cut = start > 0 && !isAtLine ? firstLine(bytes) : 0;
     const text = new TextDecoder().decode(bytes.subarray(cut));
     return { start: start + cut, end: start + bytes.length, total, text };
   }

@@ -170,7 +170,7 @@ const EMPTY = view;
 function remember() {
   if (view.project === null || !['charts', 'table'].includes(view.page)) return;
   try {
-    localStorage.setItem(KEPT + view.project, addressOf({ ...view, full: '', run: '' }));
+    localStorage.setItem(KEPT + view.project, addressOf({ ...view, full: '', run: '', part: WORDS.part.empty }));
   } catch {
     // A full or forbidden storage costs only the memory of the view.
   }
