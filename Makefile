@@ -57,7 +57,7 @@ test: tools lint type .stamps/wheel ## everything that CI runs
 	@mkdir -p .stamps/empty
 	cd .stamps/empty && ../../$(BIN)/pytest -c ../../pyproject.toml --rootdir ../.. -q -n auto ../../tests
 
-demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that all arrived, read it back
+demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that all arrived, and show its page
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo
 
 KILLS ?= 200
