@@ -29,7 +29,6 @@ __all__ = [
     "replace",
     "replace_document",
     "sync",
-    "sync_directory",
     "temporary_beside",
     "temporary_folder",
 ]
@@ -238,6 +237,3 @@ def sync(path: Path) -> None:
     except OSError as error:
         if error.errno not in NO_FSYNC:
             raise
-
-
-sync_directory = sync

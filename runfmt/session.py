@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from runfmt import lifecycle
-from runfmt.documents import keep_aside, read_document, replace, replace_document, sync_directory
+from runfmt.documents import keep_aside, read_document, replace, replace_document, sync
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, RUN, is_private, is_stream, stream_name
@@ -183,7 +183,7 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
     if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
         replace_document(found / CONFIG, {})
         replace_document(found / RUN, document)
-        sync_directory(asked.root)  # R018
+        sync(asked.root)  # R018
     run = Run(found, document, asked, writer=writer)
     if carry_on:
         run._resume(last, _resumed_config(found, writer))

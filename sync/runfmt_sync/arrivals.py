@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runfmt.documents import copy_named, sync_directory
+from runfmt.documents import copy_named, sync
 from runfmt.errors import FormatError, explain
 from runfmt.layout import is_uid
 from runfmt_sync import bundle
@@ -132,7 +132,7 @@ class Parking:
         if signature.exists():
             copy_named(signature, self._folder, lambda _: name + ENDING, durable=True)
         arrival.path = copy_named(arrival.path, self._folder, lambda _: name, durable=True)[0]
-        sync_directory(self._folder)
+        sync(self._folder)
         fault_point("unbundle.parked")
 
     def remove(self, arrival: Arrival) -> None:

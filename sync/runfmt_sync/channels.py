@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from runfmt.documents import replace, sync_directory
+from runfmt.documents import replace, sync
 from runfmt.errors import Error, FormatError, UsageError
 from runfmt_sync.configuration import NAME
 from runfmt_sync.digests import Proof
@@ -207,7 +207,7 @@ class Inbound:
         self._path.parent.mkdir(exist_ok=True)
         said = {"runs": self.runs, "refused": self.refused, "numbers": self.numbers}
         replace(self._path, orjson.dumps(said))
-        sync_directory(self._path.parent.parent)
+        sync(self._path.parent.parent)
 
     def missing(self) -> Iterator[tuple[int, str]]:
         """The numbers of which something is missing, and what (B022)."""

@@ -19,7 +19,7 @@ from runfmt.documents import (
     read_document,
     replace,
     replace_document,
-    sync_directory,
+    sync,
     temporary_beside,
 )
 from runfmt.errors import FormatError, RunNotFound, UsageError
@@ -158,7 +158,7 @@ def _restore_file(folder: Path, remote: Remote, uid: str, path: str, theirs: Hel
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-        sync_directory(target.parent)
+        sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

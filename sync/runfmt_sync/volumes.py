@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from runfmt.documents import move, replace, sync_directory, temporary_beside
+from runfmt.documents import move, replace, sync, temporary_beside
 from runfmt_sync import bundle
 from runfmt_sync.digests import Proof
 from runfmt_sync.faults import fault_point
@@ -105,7 +105,7 @@ class Volume:
     def appear(self) -> None:
         """Take the name under which it is carried."""
         move(self._temporary, self.path)
-        sync_directory(self.path.parent)
+        sync(self.path.parent)
 
     def abandon(self) -> None:
         """Leave nothing behind."""
