@@ -123,6 +123,35 @@ def test_pictures_of_runs_stand_side_by_side_at_a_step(show, runs):
     val.get_by_text("second 1").wait_for()
 
 
+def test_what_is_logged_meanwhile_appears(show, runs, run):
+    run.log(val=run.file("image", picture(), "png", caption="early"))
+    val = panel(show(runs, CHARTS), "val")
+    val.get_by_text("early").wait_for()
+    run.log(val=run.file("image", picture(color=(1, 2, 3)), "png", caption="late"))
+    val.get_by_text("late").wait_for()
+    val.get_by_role("slider").press("ArrowLeft")
+    val.get_by_text("early").wait_for()
+
+
+def test_panel_fills_the_screen_at_the_same_step_and_follows_the_theme(show, runs, run):
+    for caption in ("early", "late"):
+        run.log(val=run.file("image", picture(), "png", caption=caption))
+        run.log(h={"_type": "histogram", "bins": [0, 1], "values": [1]})
+    page = show(runs, CHARTS)
+    panel(page, "val").get_by_role("slider").press("Home")
+    panel(page, "val").get_by_text("early").wait_for()
+    page.get_by_role("button", name="Fill the screen with val").click()
+    page.get_by_role("dialog").get_by_text("early").wait_for()
+    page.keyboard.press("Escape")
+    canvas = panel(page, "h").locator("canvas")
+    canvas.wait_for()
+    color = "document.querySelector('.heat canvas')?.getContext('2d').getImageData(60, 60, 1, 1).data.join()"
+    page.wait_for_function(f"{color} && {color} !== '0,0,0,0'")
+    before = page.evaluate(color)
+    page.get_by_role("button", name="Switch between dark and light").click()
+    page.wait_for_function(f"(before) => {color} && {color} !== '0,0,0,0' && {color} !== before", arg=before)
+
+
 COLORS = """(canvas) => [5, 35].map((x) => [...canvas.getContext('2d').getImageData(x, 15, 1, 1).data])"""
 
 

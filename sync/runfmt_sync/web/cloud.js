@@ -7,7 +7,6 @@ import { h, oncePerFrame, textButton } from './dom.js';
 import { save } from './download.js';
 import { endingOf } from './media.js';
 import { READERS } from './shapes.js';
-import { onTheme } from './theme.js';
 
 const TURN = 0.01;
 const KEYS = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] };
@@ -54,12 +53,10 @@ class Cloud {
     this.normalize(shape);
     this.size = new ResizeObserver(this.redraw);
     this.size.observe(this.element);
-    this.stop = onTheme(this.redraw);
   }
 
   close() {
     this.size.disconnect();
-    this.stop();
   }
 
   /** Around the origin, and of radius 1. */

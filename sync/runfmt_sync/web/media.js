@@ -71,7 +71,7 @@ function begin(uid, named, name) {
 function rest(name, entry) {
   if (!entry.url) {
     entry.stop.abort();
-    files.delete(name);
+    if (files.get(name) === entry) files.delete(name);
     return;
   }
   const idle = [...files].filter(([, one]) => !one.uses && one.url);

@@ -12,6 +12,7 @@ import { PanelView } from './panel.js';
 import { classesOf } from './pictures.js';
 import { runOf } from './runs.js';
 import { change, view } from './state.js';
+import { onTheme } from './theme.js';
 import { formatNumber, restore } from './values.js';
 import { show } from './viewer.js';
 
@@ -40,6 +41,8 @@ class MediaPanel {
     /** @type {Map<string, Column>} by uid */
     this.columns = new Map();
     this.ask = oncePerFrame(() => this.refresh());
+    this.redraw = oncePerFrame(() => this.relabel());
+    this.stop = onTheme(() => this.renew());
     this.note = h('p', { class: 'panel-note', role: 'status' });
     this.place = h('div', { class: 'media-columns' });
     this.foot = h('span', { class: 'axis-name' });
@@ -91,9 +94,14 @@ class MediaPanel {
   }
 
   /** Colours and names of runs may be others. */
-  redraw() {
+  relabel() {
     for (const [uid, column] of this.columns) column.label(runOf(uid));
-    for (const column of this.columns.values()) column.shown.redraw?.();
+  }
+
+  /** What was drawn has the page's colours, which are others now. */
+  renew() {
+    this.clear();
+    this.refresh();
   }
 
   /** Ask for the values at the step that is chosen. */
@@ -216,6 +224,7 @@ class MediaPanel {
 
   close() {
     this.asking += 1;
+    this.stop();
     this.clear();
   }
 }
@@ -235,7 +244,7 @@ class Column {
     this.value = null;
     this.name = h('span', { class: 'row' });
     this.step = h('span', { class: 'muted number' });
-    this.body = h('div', { class: 'column-body', tabindex: '0' });
+    this.body = h('div', { class: 'column-body', tabindex: '0', role: 'group' });
     this.element = h('section', { class: 'column' }, h('h4', {}, this.name, this.step), this.body);
   }
 
