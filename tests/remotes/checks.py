@@ -16,13 +16,11 @@ from runfmt_sync.receipts import Receipts
 from runmaker import assert_same, contents, read, runs_in, write
 
 DRIVER = """
-import sys
-from collections import Counter
+import pkgutil, sys
 from pathlib import Path
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
-from runfmt_sync.remotes import open_remote
-push = Push(open_remote(sys.argv[2]), jobs=2)
+push = Push(pkgutil.resolve_name(sys.argv[3])(sys.argv[2]), jobs=2)
 outcomes = push.run(list(find_runs(Path(sys.argv[1]))))
 sys.exit(any(outcome.problems for outcome in outcomes) or push.fault is not None)
 """
@@ -30,8 +28,10 @@ sys.exit(any(outcome.problems for outcome in outcomes) or push.fault is not None
 
 def start(source, kind, **environment):
     """A sync in a process of its own."""
+    tests = str(Path(__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, source, kind.url], env={**os.environ, **environment}
+        [sys.executable, "-c", DRIVER, source, kind.url, kind.opener],
+        env={**os.environ, "PYTHONPATH": tests, **environment},
     )
 
 

@@ -1,8 +1,9 @@
 """The kinds of mirrors that all keep one contract, each with a real counterpart.
 
 A kind has ``root``, where the runs end up, on a disk of its own, and ``run(id)``, where one of them does;
-``url``, and ``remote()``, as a sync that begins opens it; ``start``, ``close``, ``restart``; ``hurt(how)``, a
-context in which the counterpart is ``absent`` or ``full``; and ``lacks``, what it leaves out as it may.
+``url``, and ``remote()``, as a sync that begins opens it, in another process by its ``opener``; ``start``,
+``close``, ``restart``; ``hurt(how)``, a context in which the counterpart is ``absent`` or ``full``; and
+``lacks``, what it leaves out as it may.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wsgiref.simple_server import make_server
 
 import pytest
 
-from carrying import CarriedRemote
+from carrying import open_carried
 from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
@@ -58,6 +59,7 @@ class Kind:
 
     root: Path
     lacks: frozenset[str] = frozenset()
+    opener = "runfmt_sync.remotes:open_remote"
 
     def run(self, run_id: str) -> Path:
         """Where a run is, or would be."""
@@ -154,8 +156,10 @@ class Small(Http):
 class Carried(Directory):
     """A folder that is reached by files only."""
 
+    opener = "carrying:open_carried"
+
     def remote(self) -> Remote:
-        return CarriedRemote(DirectoryRemote(self.url), self.root.with_name("stick"))
+        return open_carried(self.url)
 
 
 def load_example() -> ModuleType:

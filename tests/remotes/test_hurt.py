@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from remotes.checks import append, assert_quiet, edit, moved, start
+from remotes.kinds import Carried
 from runfmt.errors import CommError
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
@@ -145,7 +146,7 @@ def test_verify_finds_rot_that_times_hide_and_a_sync_that_believes_nothing_mends
     assert_quiet(source, kind, sync)
 
 
-def test_two_pushers_at_once_double_nothing(source, kind, sync):
+def test_two_pushers_at_once_double_nothing(source, kind, sync, state):
     for number in range(12):
         make_run(source, f"r{number}", state="running")
     (source / "r0" / "files" / "model.pt").write_bytes(os.urandom(9 * 2**20))
@@ -158,6 +159,8 @@ def test_two_pushers_at_once_double_nothing(source, kind, sync):
             write(run / "summary.json", {"turn": turn})
     sync()
     assert_quiet(source, kind, sync)
+    channels = [*state.glob("channels/*")]
+    assert len(channels) >= 6 if isinstance(kind, Carried) else channels == []
 
 
 def test_pushers_of_two_copies_with_edits_of_their_own_end_equal(source, kind, sync, tmp_path):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from remotes.checks import append, assert_quiet, carry_on, edit, points, start
-from remotes.kinds import EXAMPLE
+from remotes.kinds import EXAMPLE, Kind
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
 from runfmt_sync.remotes.http import HttpRemote
@@ -28,6 +28,8 @@ class SmallProcess(ServerProcess):
 
 class Kept:
     """A server in a process, that its keeper starts again when a client waits and it is dead."""
+
+    opener = Kind.opener
 
     def __init__(self, root, process):
         self.root, self.deaths, self._lock = root, 0, threading.Lock()
