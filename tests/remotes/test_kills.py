@@ -2,9 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
 import threading
+from collections import Counter
+from itertools import count
 
 import pytest
 
@@ -24,6 +27,61 @@ class SmallProcess(ServerProcess):
     """The server of the examples, in a process."""
 
     program = (str(EXAMPLE),)
+
+
+STEPS = f"""
+import io, itertools, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {str(EXAMPLE.parent)!r})
+import remote_server
+root, steps, last = Path(sys.argv[1]), itertools.count(1), int(os.environ["RUNFMT_FAULT"])
+
+def step(name):
+    if next(steps) == last:
+        root.with_name("died").write_text(name)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def stepping(name, call):
+    return lambda *words, **options: (step(name), call(*words, **options))[1]
+
+class Halved(io.FileIO):
+    def write(self, data):
+        written = super().write(data[: len(data) // 2])
+        step("write")
+        return written + super().write(data[len(data) // 2 :])
+
+server = remote_server.make_server("127.0.0.1", int(sys.argv[2]), remote_server.Store(root))
+for name in ("fsync", "rename", "replace", "mkdir"):
+    setattr(os, name, stepping(name, getattr(os, name)))
+remote_server.open = Halved
+print(f"http://127.0.0.1:{{server.server_port}}", flush=True)
+server.serve_forever()
+"""
+
+
+class SteppingProcess(ServerProcess):
+    """The server of the examples, which dies before its fsync, rename or mkdir of a number, or in a write."""
+
+    program = ("-c", STEPS)
+
+
+class Stepped:
+    """A folder with a server that dies at a step, if any, and with the state of a tool that pushes to it."""
+
+    opener = Kind.opener
+
+    def __init__(self, folder, step, monkeypatch):
+        self.folder, self.root = folder, folder / "remote"
+        monkeypatch.setenv("RUNFMT_STATE", str(folder / "state"))
+        monkeypatch.setenv("RUNFMT_FAULT", str(step))
+        self.server = SteppingProcess(self.root)
+
+    def remote(self):
+        return HttpRemote(self.server.url, sleep=lambda _: None)
+
+    def push(self, source):
+        push = Push(self.remote(), jobs=1)
+        return {outcome.id: outcome for outcome in push.run(list(find_runs(source)))}, push.fault
 
 
 class Kept:
@@ -121,6 +179,36 @@ def test_server_killed_at_random_under_load_loses_and_doubles_nothing(source, ki
     assert_quiet(source, kind, sync)
     print(f"the server was killed {kind.deaths} times")
     assert kind.deaths > KILLS / 2
+
+
+@pytest.mark.soak
+def test_small_server_killed_at_each_step_of_a_push_is_finished_by_the_next(
+    source, tmp_path, monkeypatch, counted
+):
+    run, killed = make_run(source, "old", state="running"), Counter()
+    (tmp_path / "begun").mkdir()
+    begun = Stepped(tmp_path / "begun", 0, monkeypatch)
+    with begun.server:
+        begun.push(source)
+    append(run / "metrics.jsonl", picture(run, 21, 1) + rows(22, 9) + b'{"_step":')
+    write(run / "run.json", {**read(run / "run.json"), "state": "finished"})
+    edit(run, "/name", "ours", 1)
+    make_run(source, "new")
+    for step in count(1):
+        now = Stepped(shutil.copytree(begun.folder, tmp_path / str(step)), step, monkeypatch)
+        with now.server:
+            if now.push(source)[1] is None:
+                break
+            assert now.server.wait() == -signal.SIGKILL
+            name = (now.folder / "died").read_text()
+            killed[f"at_a_{name}"] += 1
+            assert_true_prefix(source, now.root, rules={"R020"} if name == "write" else ())
+            now.server.start(RUNFMT_FAULT="0")
+            assert now.push(source)[1] is None
+            assert_quiet(source, now, lambda now=now: now.push(source)[0])
+        shutil.rmtree(now.folder)
+    counted(kills=killed.total(), **killed)
+    assert {name.removeprefix("at_a_") for name in killed} == {"fsync", "rename", "replace", "mkdir", "write"}
 
 
 def push_all(source, kind, problems):
