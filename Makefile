@@ -61,9 +61,9 @@ demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that 
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo
 
 KILLS ?= 200
-soak: $(INSTALLED) ## kill trainings and syncs at random, sync 2,000 histories, 2 GB and ten bad minutes; count what is missing
+soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sync 2,000 histories, 2 GB and ten bad minutes; count what is missing
 	KILLS=$(KILLS) RUNFMT_TEST_KILLS=1000 RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
-	$(BIN)/pytest -q -n 2 -rP tests/fault/test_kill.py tests/remotes
+	$(BIN)/pytest -q -n 2 tests/fault/test_kill.py tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py

@@ -13,6 +13,7 @@ import pytest
 import runfmt_sync
 from forging import Gap, statuses
 from program import code_of, process_of
+from remotes.checks import lost_and_doubled
 from runfmt_sync import bundle, signing
 from runmaker import assert_same, assert_true_prefix, make_run, picture, rows, write
 
@@ -45,7 +46,8 @@ def points(*topics):
 
 BUNDLING = [name for name in points("bundle", "push", "inventory") if name != "push.merged"]
 UNBUNDLING = [name for name in points("unbundle", "store") if name != "store.merged"]
-KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "100")) // 10
+"""Histories, each with six calls that may be killed; the soak takes ten times as many."""
 
 
 def grow(gap, seed):
@@ -143,8 +145,9 @@ def test_unbundle_killed_at_a_point_is_finished_by_the_next(begun, point, hit):
     finish(begun)
 
 
-def test_killed_at_random_is_finished_by_the_next(tmp_path, monkeypatch):
-    draw, killed = random.Random(5), 0
+@pytest.mark.soak
+def test_killed_at_random_is_finished_by_the_next(tmp_path, monkeypatch, counted):
+    draw, killed, lost, doubled = random.Random(5), 0, 0, 0
     for attempt in range(KILLS):
         root = tmp_path / "attempt"
         root.mkdir()
@@ -157,7 +160,7 @@ def test_killed_at_random_is_finished_by_the_next(tmp_path, monkeypatch):
             for what in ("bundle", "unbundle"):
                 process = process_of(DRIVER, what, gap.root)
                 try:
-                    process.wait(draw.uniform(0, 0.3))
+                    process.wait(draw.uniform(0, 0.1))
                 except subprocess.TimeoutExpired:
                     process.kill()
                 killed += code_of(process) == -signal.SIGKILL
@@ -165,6 +168,9 @@ def test_killed_at_random_is_finished_by_the_next(tmp_path, monkeypatch):
                 if gap.far.exists():
                     assert_true_prefix(gap.source, gap.far)
         finish(gap)
+        missing, more = lost_and_doubled(gap.source, gap.far)
+        lost, doubled = lost + missing, doubled + more
         shutil.rmtree(root)
-    print(f"{killed} of {6 * KILLS} calls were killed")
+    counted(histories=KILLS, calls=6 * KILLS, kills=killed, lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
     assert killed > KILLS

@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ class Trainer:
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder, self.mode = folder, mode
         self.acknowledged: list[int] = []
+        self.kills = 0
 
     def train(self, *, until: str | None, chance: random.Random) -> None:
         """Run it to its end, or until it says a word and a moment longer."""
@@ -70,6 +72,7 @@ class Trainer:
                     said += channel.read().split()
         errors = process.communicate(timeout=60)[1]
         assert process.returncode == (-9 if until else 0), errors
+        self.kills += process.returncode == -9
         self.acknowledged += [int(word) for word in said if word.isdigit()]
 
     @staticmethod
@@ -103,9 +106,10 @@ def check(trainer):
     return stored
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("mode", ["recorded", "bare"])
-def test_killed_trainings_lose_nothing_and_go_on(tmp_path, mode):
-    chance = random.Random(mode)
+def test_killed_trainings_lose_nothing_and_go_on(tmp_path, mode, counted):
+    chance, counts = random.Random(mode), Counter()
     for number in range(max(1, KILLS // 2 // KILLS_A_RUN)):
         trainer = Trainer(tmp_path / str(number), mode)
         trainer.folder.mkdir()
@@ -126,4 +130,9 @@ def test_killed_trainings_lose_nothing_and_go_on(tmp_path, mode):
         samples = whole_lines(stored.path / "system.jsonl")
         starts = sum(event["event"] in ("start", "resume") for event in stored.events())
         assert (len(samples) > starts) == (mode == "recorded")  # otherwise one at each start, at most
-        print(f"{mode}: {KILLS_A_RUN} kills, {last + 1} rows, {len(samples)} samples of the machine")
+        steps = Counter(row["_step"] for row in stored.history().rows)
+        lost, doubled = set(trainer.acknowledged) - steps.keys(), steps.total() - len(steps)
+        counts.update(trainings=1, kills=trainer.kills, rows=last + 1, samples=len(samples))
+        counts.update(lost=len(lost), doubled=doubled)
+    counted(**counts)
+    assert (counts["lost"], counts["doubled"]) == (0, 0)

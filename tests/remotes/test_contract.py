@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from remotes.checks import append, assert_quiet, moved
+from remotes.checks import append, assert_quiet, lost_and_doubled, moved
 from runfmt.errors import CommError
 from runfmt.reading import find_runs
 from runfmt_sync.digests import prove_file
+from runfmt_sync.extents import MAX_EXTENT
 from runfmt_sync.push import Push
 from runmaker import make_run, picture, read, rows, settle, write
 
@@ -101,20 +102,24 @@ def test_thousand_tiny_runs_are_moved_and_listed(source, kind, sync):
     assert set(kind.remote().ids().values()) == {f"tiny{number}" for number in range(1000)}
 
 
-def test_large_file_moves_in_pieces_and_goes_on_where_it_was_cut(source, kind, sync):
+@pytest.mark.soak
+def test_large_file_moves_in_pieces_and_goes_on_where_it_was_cut(source, kind, sync, counted):
     run = make_run(source)
     with (run / "files" / "model.pt").open("wb") as file:
         block = random.Random(1).randbytes(2**20)
         for number in range(LARGE // 2**20):
             file.write(number.to_bytes(8, "big") + block[8:])
     push = Push(Cut(kind.remote(), "files/model.pt", LARGE // 2))
-    push.run(list(find_runs(source)))
+    [cut] = push.run(list(find_runs(source)))
     assert str(push.fault) == "cable pulled"
     kind.restart()
     outcome = sync()["first"]
     assert outcome.status == "synced"
-    assert outcome.size < LARGE * 0.6
+    assert outcome.size < LARGE / 2 + MAX_EXTENT  # of the piece that was cut nothing is there
     assert digest_of(run / "files" / "model.pt") == digest_of(kind.run("first") / "files" / "model.pt")
+    lost, doubled = lost_and_doubled(source, kind.root)
+    counted(syncs=2, faults=1, bytes=cut.size + outcome.size, lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
 
 
 def digest_of(path):

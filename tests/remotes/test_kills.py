@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 
-from remotes.checks import append, assert_quiet, carry_on, edit, points, start
+from remotes.checks import append, assert_quiet, carry_on, edit, lost_and_doubled, points, start
 from remotes.kinds import EXAMPLE, Kind
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
@@ -156,8 +156,9 @@ def test_server_killed_at_a_point_is_asked_again_and_the_push_finishes(source, k
     assert_quiet(source, kind, sync)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", [ServerProcess, SmallProcess], indirect=True)
-def test_server_killed_at_random_under_load_loses_and_doubles_nothing(source, kind, sync):
+def test_server_killed_at_random_under_load_loses_and_doubles_nothing(source, kind, sync, counted):
     draw, problems = random.Random(11), []
     for number in range(8):
         make_run(source, f"r{number}", count=200, state="running")
@@ -177,7 +178,9 @@ def test_server_killed_at_random_under_load_loses_and_doubles_nothing(source, ki
         sync()
         assert_same(source, kind.root)
     assert_quiet(source, kind, sync)
-    print(f"the server was killed {kind.deaths} times")
+    lost, doubled = lost_and_doubled(source, kind.root)
+    counted(syncs=3 * KILLS, kills=kind.deaths, lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
     assert kind.deaths > KILLS / 2
 
 

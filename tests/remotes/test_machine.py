@@ -8,6 +8,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from remotes.checks import assert_receipts_true, carry_on, edit, moved
+from remotes.checks import assert_receipts_true, carry_on, edit, lost_and_doubled, moved
 from remotes.network import FAULTS, Network
 from runfmt.errors import CommError
 from runfmt.layout import is_stream
@@ -59,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         self.sync_quietly()
         self.service.close()
         shutil.rmtree(self.folder)
-        COUNTS.update(histories=1, **{f"request {fault}": n for fault, n in self.network.met.items()})
+        COUNTS.update(histories=1, **{f"requests_{fault}": n for fault, n in self.network.met.items()})
 
     # The trainer
 
@@ -170,8 +171,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def sync_quietly(self):
-        COUNTS["quiet syncs"] += 1
         outcomes, fault = self.push()
+        lost, doubled = lost_and_doubled(self.source, self.root)
+        COUNTS.update(quiet_syncs=1, lost=lost, doubled=doubled)
         assert fault is None
         assert [outcome.problems for outcome in outcomes.values()] == [[]] * len(self.runs())
         assert_same(self.source, self.root)
@@ -200,10 +202,12 @@ class Machine(RuleBasedStateMachine):
 
     def push(self):
         try:
+            COUNTS["syncs"] += 1
             pusher = Push(self.remote(), jobs=1)
         except CommError as error:
             return {}, error
         outcomes = {outcome.folder.name: outcome for outcome in pusher.run(list(find_runs(self.source)))}
+        COUNTS["bytes"] += moved(outcomes)[1]
         return outcomes, pusher.fault
 
     def remote(self):
@@ -220,7 +224,8 @@ class Machine(RuleBasedStateMachine):
         return self.clock
 
 
-def test_any_history_ends_with_equal_sides(monkeypatch):
+@pytest.mark.soak
+def test_any_history_ends_with_equal_sides(monkeypatch, counted):
     monkeypatch.setenv("RUNFMT_STATE", "")
     for module in (extents, push):
         monkeypatch.setattr(module, "MAX_EXTENT", 4000)
@@ -237,5 +242,6 @@ def test_any_history_ends_with_equal_sides(monkeypatch):
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print(", ".join(f"{count:,} {what}" for what, count in sorted(COUNTS.items())), "- 0 lost, 0 doubled")
+    counted(**COUNTS)
+    assert (COUNTS["lost"], COUNTS["doubled"]) == (0, 0)
     assert COUNTS["histories"] >= EXAMPLES

@@ -12,6 +12,7 @@ import pytest
 
 import runfmt_sync
 from program import code_of, process_of
+from remotes.checks import lost_and_doubled
 from runmaker import assert_same, assert_true_prefix, make_run, picture, read, rows, write
 
 DRIVER = """
@@ -80,7 +81,8 @@ def test_sync_killed_at_a_point_is_finished_by_the_next(source, remote, sync, be
     assert sum(outcome.extents for outcome in sync().values()) == 0
 
 
-def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync):
+@pytest.mark.soak
+def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync, counted):
     draw = random.Random(7)
     killed = 0
     for number in range(12):
@@ -102,5 +104,7 @@ def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync):
             assert_true_prefix(source, remote)
         sync()
         assert_same(source, remote)
-    print(f"{killed} of {KILLS} syncs were killed")
+    lost, doubled = lost_and_doubled(source, remote)
+    counted(syncs=2 * KILLS, kills=killed, lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
     assert killed > KILLS / 4
