@@ -107,7 +107,8 @@ def validate(run, model, val, step, look):
     if look:
         weights = wandb.Histogram(model.layers[0].weight)
         run.log({"weights/first": weights, "samples": samples(pictures, logits, kinds)}, step=step)
-        run.log({"found": [found(pictures[i, 0], where[i], int(kinds[i])) for i in range(2)]}, step=step)
+        first = [kinds.tolist().index(kind) for kind in range(3)]
+        run.log({"found": [found(pictures[i, 0], where[i], int(kinds[i])) for i in first]}, step=step)
 
 
 def samples(pictures, logits, kinds):

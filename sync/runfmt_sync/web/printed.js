@@ -42,16 +42,18 @@ export class Printed {
     return this.read(`bytes=${start}-${end - 1}`);
   }
 
-  /** What came behind a place, at which a line begins; null: nothing. */
+  /** What came behind a place, at which a line begins; null: nothing. The byte before it is there to be had. */
   async behind(start) {
-    return this.read(`bytes=${start}-`, true);
+    const before = Math.min(start, 1);
+    return this.read(`bytes=${start - before}-`, before);
   }
 
-  async read(range, isAtLine = false) {
+  /** Without `skip` (bytes), what stands before the first whole line is left out. */
+  async read(range, skip = null) {
     const found = await this.bytes(range);
-    if (!found) return null;
+    if (!found || found.bytes.length === skip) return null;
     const { bytes, start, total } = found;
-    const cut = start > 0 && !isAtLine ? firstLine(bytes) : 0;
+    const cut = skip ?? (start > 0 ? firstLine(bytes) : 0);
     const text = new TextDecoder().decode(bytes.subarray(cut));
     return { start: start + cut, end: start + bytes.length, total, text };
   }
