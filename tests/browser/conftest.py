@@ -55,9 +55,7 @@ class Trainer:
 
     def log(self, **row: float) -> None:
         """Log a row; it is on disk when this returns."""
-        self.process.stdin.write(
-            json.dumps({key.replace("__", "/"): value for key, value in row.items()}) + "\n"
-        )
+        self.process.stdin.write(json.dumps(row) + "\n")
         self.process.stdin.flush()
         self.wait_for("logged")
 

@@ -1,4 +1,4 @@
-"""Every page can be used by everybody: axe finds nothing grave, in both themes, on a laptop and on a phone."""
+"""Everybody can use every page: axe finds nothing grave, in both themes, on a laptop and on a phone."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
