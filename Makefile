@@ -6,7 +6,7 @@ SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml R
 # The environment holds the project as an editable install (make dev) or as a wheel (make test).
 INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 
-.PHONY: help tools dev wheel lint type test demo soak bench clean
+.PHONY: help tools dev wheel lint type test demo soak bench pictures clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -68,6 +68,9 @@ soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sy
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py
 	$(BIN)/python benchmarks/read_metrics.py
+
+pictures: $(INSTALLED) ## draw the pictures of the page for the documentation, from runs that it trains
+	PYTHONPATH=tests:examples $(BIN)/python docs/draw_pages.py demo
 
 clean: ## remove what was made, but not runs
 	rm -rf .venv .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
