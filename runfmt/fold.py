@@ -17,8 +17,8 @@ from runfmt.summary import Aggregate, Definitions, HandValues, summarise
 
 __all__ = ["Fold", "decode_fold", "encode_fold", "fold"]
 
-PIECE = 1000
-"""Rows that are held at a time."""
+PIECE = 2**20
+"""Bytes of rows that are held at a time."""
 SEAM = 256
 """Bytes before the end that must still be there when it goes on."""
 
@@ -74,10 +74,13 @@ class Fold:
         stream.seek(begin - len(self._seam))
         if stream.read(len(self._seam)) != self._seam:
             return False
+        counted = 0
         for offset, line in read_lines(stream):
             self._reader.take(begin + offset, line)
-            if len(self._reader.steps) > PIECE and not self._count():
-                return False
+            if offset - counted > PIECE:
+                counted = offset
+                if not self._count():
+                    return False
         if not self._count():
             return False
         stream.seek(max(0, self.size - SEAM))

@@ -235,8 +235,8 @@ class RemoteRun(StoredRun):
 
     @property
     def length(self) -> int:
-        """How many rows the server found."""
-        return int(self._row["rows"])
+        """How many rows the server found; of a run that it is still reading they are counted here."""
+        return super().length if "pending" in self._row else int(self._row["rows"])
 
     @cached_property
     def newest_line(self) -> float:
@@ -269,8 +269,8 @@ class RemoteRun(StoredRun):
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The summary with the edits laid over."""
-        return _document(self._row["summary"])
+        """The summary with the edits laid over; of a run that the server is still reading it is made here."""
+        return super().summary if "pending" in self._row else _document(self._row["summary"])
 
     @property
     def unreadable(self) -> list[Problem]:

@@ -28,11 +28,11 @@ def opened(path: Path) -> Iterator[Folder]:
                 private = indexes = _temporary(stack)
             else:
                 indexes = index_folder()
-            yield Folder(path, private, indexes, may_edit=True)
+            yield _closing(stack, Folder(path, private, indexes, may_edit=True))
         elif path.is_file():
             runs, private = _temporary(stack), _temporary(stack)
             _unpack(path, runs)
-            yield Folder(runs, private, private, may_edit=False)
+            yield _closing(stack, Folder(runs, private, private, may_edit=False))
         else:
             raise UsageError(f"there is no {path}: name a folder of runs, a run or a bundle")
 
@@ -43,6 +43,11 @@ def entrance(address: str, folder: Path) -> Path:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n')
     return path
+
+
+def _closing(stack: ExitStack, folder: Folder) -> Folder:
+    stack.callback(folder.reading.close)
+    return folder
 
 
 def _temporary(stack: ExitStack) -> Path:

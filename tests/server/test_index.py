@@ -3,24 +3,30 @@
 import json
 import os
 import shutil
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from runfmt.reading import StoredRun
+from runfmt_sync.server import indexes
 from runfmt_sync.server.index import Index
+from runfmt_sync.server.indexes import Indexes
 from runmaker import make_run, read, rows, write
 
 
+def rows_by(folder):
+    """An index that was opened just now."""
+    return Index(folder / "index.sqlite", Indexes(folder / "index"))
+
+
 @pytest.fixture
-def row(tmp_path):
-    """Looks at one run, by an index that was opened just now."""
+def row(tmp_path, monkeypatch):
+    """Looks at one run, however long that takes, by an index that was opened just now."""
+    monkeypatch.setattr(indexes, "AT_ONCE", None)
 
     def look(run):
-        (found,) = Index(tmp_path / "index.sqlite").rows([("u", run)])
+        (found,) = rows_by(tmp_path).rows([("u", run)])
         return found
 
     return look
@@ -116,13 +122,12 @@ def test_only_what_is_new_in_a_run_is_read(tmp_path, row):
 def test_what_is_kept_does_not_grow_with_the_run(tmp_path):
     """Also of one that sets its summary by hand at every step."""
     run = make_run(tmp_path, state="running")
-    index, kept = Index(tmp_path / "index.sqlite"), []
-    for first in (100, 200):
-        for step in range(first, first + 100):
+    kept = []
+    for first in (1000, 2000):
+        for step in range(first, first + 1000):
             append(run / "metrics.jsonl", at(step, _summary={"set": {"best": step}}), at(step, best=step))
-        index.rows([("u", run)])
-        with closing(sqlite3.connect(tmp_path / "index.sqlite")) as database:
-            kept += database.execute("SELECT length(fold) FROM runs").fetchone()
+        rows_by(tmp_path).rows([("u", run)])
+        kept += [path.stat().st_size for path in tmp_path.glob("index/*/metrics.jsonl/fold")]
     assert kept[1] < kept[0] + 10
 
 
@@ -166,7 +171,7 @@ def test_index_that_is_damaged_is_made_anew(tmp_path, row):
 def test_rows_are_made_where_none_can_be_kept(tmp_path):
     """As when the database was damaged, or its disk is full, while the server runs."""
     run = make_run(tmp_path)
-    index = Index(tmp_path / "index.sqlite")
+    index = rows_by(tmp_path)
     expected = index.rows([("u", run)])
     for path in tmp_path.glob("index.sqlite*"):
         path.unlink()

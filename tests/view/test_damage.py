@@ -34,7 +34,7 @@ def listed(client):
 
 def curve(client, uid, key="loss"):
     (found,) = client.json("POST", "/v1/curves", json={"curves": [{"uid": uid, "key": key}]})["curves"]
-    return found
+    return curve(client, uid, key) if "pending" in found else found  # H079
 
 
 def problems(client, uid):

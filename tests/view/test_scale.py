@@ -172,7 +172,9 @@ runs = Path(sys.argv[2])
 with showing(runs) as client:
     uid = read(runs / "first" / "run.json")["uid"]
     curve = {"uid": uid, "key": "loss"}
-    said = client.json("POST", "/v1/curves", json={"curves": [curve], "points": 100})["curves"][0]
+    said = {"pending": True}
+    while "pending" in said:  # it is read in the background
+        said = client.json("POST", "/v1/curves", json={"curves": [curve], "points": 100})["curves"][0]
     client.json("GET", f"/v1/runs/{uid}/about")
     # What getrusage says may be of the process that started this one.
     most = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]

@@ -10,6 +10,6 @@ Nothing stands in it that is not in the runs, and nothing of it lies there: it m
 
 from runfmt_sync.index.parts import Object
 from runfmt_sync.index.runs import RunIndex, keep_only
-from runfmt_sync.index.streams import Points
+from runfmt_sync.index.streams import Behind, Points
 
-__all__ = ["Object", "Points", "RunIndex", "keep_only"]
+__all__ = ["Behind", "Object", "Points", "RunIndex", "keep_only"]

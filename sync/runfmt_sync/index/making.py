@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from runfmt.errors import Error, FormatError, explain
-from runfmt.layout import stream_name
+from runfmt.layout import MAIN, stream_name
 from runfmt_sync.index.runs import KINDS, RunIndex
+from runfmt_sync.index.streams import Look, signature
 from runfmt_sync.words import counted, human
 
-__all__ = ["Made", "lines", "make", "stream_bytes"]
+__all__ = ["Made", "Processes", "lines", "looks", "make", "read", "stream_bytes"]
 
 ALONE = 64 * 2**20
 """Bytes of streams up to which no process is started: they are read in less time than it takes."""
@@ -34,14 +37,12 @@ class Made:
 
 def make(folders: Sequence[Path], cache: Path) -> Iterator[Made]:
     """Make the index of each run, or bring it up to date; those that are done come first."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if min(cores, len(folders)) < 2 or sum(map(stream_bytes, folders)) < ALONE:
-        yield from (_made(folder, cache) for folder in folders)
+    if min(_cores(), len(folders)) < 2 or sum(map(stream_bytes, folders)) < ALONE:
+        yield from (read(folder, cache) for folder in folders)
         return
-    # A fork would copy the locks of threads that are not in the child.
-    pool = ProcessPoolExecutor(cores, get_context("spawn"), _leave_interrupts)
+    pool = Processes()
     try:
-        for future in as_completed([pool.submit(_made, folder, cache) for folder in folders]):
+        for future in as_completed([pool.submit(read, folder, cache) for folder in folders]):
             yield future.result()
     except BrokenProcessPool:
         text = "a process that read runs was killed, perhaps for want of memory: call it again for the rest"
@@ -50,18 +51,48 @@ def make(folders: Sequence[Path], cache: Path) -> Iterator[Made]:
         pool.shutdown(cancel_futures=True)
 
 
+class Processes(ProcessPoolExecutor):
+    """As many processes as there are cores; they end with this one, however it ends."""
+
+    def __init__(self, niceness: int = 0) -> None:
+        theirs, self._life = Pipe(duplex=False)
+        # A fork would copy the locks of threads that are not in the child.
+        super().__init__(_cores(), get_context("spawn"), _begin, (theirs, niceness))
+
+    def end(self) -> None:
+        """End them at once, whatever they do."""
+        self._life.close()
+        self.shutdown(cancel_futures=True)
+
+
+def _begin(life: Connection, niceness: int) -> None:
+    os.nice(niceness)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one says when it ends
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+
+
+def _end_with(life: Connection) -> None:
+    life.poll(None)
+    os._exit(0)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def stream_bytes(folder: Path) -> int:
     """The size of the streams of a run that are indexed."""
+    return sum(size for size, *_ in looks(folder).values())
+
+
+def looks(folder: Path) -> dict[str, Look]:
+    """How each of them looks now."""
     names = {f"{kind}*{Path(stream_name(kind)).suffix}" for kind in KINDS}
-    return sum(path.stat().st_size for name in names for path in folder.glob(name))
+    return {path.name: signature(path.stat()) for name in names for path in folder.glob(name)}
 
 
-def _leave_interrupts() -> None:
-    """Let the process that started this one say when it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _made(folder: Path, cache: Path) -> Made:
+def read(folder: Path, cache: Path) -> Made:
+    """Bring the index of one run up to date, with the fold of its metrics."""
     streams = 0
     try:
         streams = stream_bytes(folder)
@@ -70,6 +101,8 @@ def _made(folder: Path, cache: Path) -> Made:
         for kind in KINDS:
             for writer in index.writers(kind):
                 index.numbers(kind, writer)
+        if MAIN in index.writers():
+            index.fold()
         return Made(str(folder), streams, index.size)
     except (FormatError, OSError) as error:
         return Made(str(folder), streams, problem=explain(error))

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from runfmt.documents import remove_folder
+from runfmt.fold import Fold
 from runfmt.history import Problem
 from runfmt.layout import MAIN, stream_name, writer_of
 from runfmt.reading import StoredRun
 from runfmt.summary import Definitions
+from runfmt_sync.index.folds import folded
 from runfmt_sync.index.parts import Object, metrics_part, system_part
 from runfmt_sync.index.streams import Points, Stream, View
 
@@ -47,8 +49,11 @@ class RunIndex:
         self._lock = threading.Lock()
         self._streams: dict[tuple[str, str], Stream] = {}
 
-    def refresh(self) -> bool:
-        """Look at the streams and read what is new; whether anything is. Raises ``OSError``."""
+    def refresh(self, most: int | None = None) -> bool:
+        """Look at the streams and read what is new; whether anything is.
+
+        Raises ``Behind`` where more than about ``most`` bytes of a stream had to be read, ``OSError``.
+        """
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         streams = ((kind, writer_of(name, kind), name) for kind in KINDS for name in names)
@@ -61,11 +66,16 @@ class RunIndex:
             known = list(self._streams.values())
         for stream in known:
             with suppress(FileNotFoundError):  # it went just now: the next look says so
-                has_changed = stream.refresh() or has_changed
+                has_changed = stream.refresh(most) or has_changed
         return has_changed
 
     def _stream(self, kind: str, name: str) -> Stream:
         return Stream(self._folder / name, self._cache and self._cache / name, KINDS[kind])
+
+    def fold(self, most: int | None = None) -> Fold:
+        """What the main writer's metrics come to now. Raises as :meth:`refresh`."""
+        name = stream_name("metrics")
+        return folded(self._folder / name, self._cache and self._cache / name, most)
 
     @property
     def size(self) -> int:

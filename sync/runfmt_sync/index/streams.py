@@ -31,7 +31,7 @@ from runfmt.summary import Definitions
 from runfmt_sync.index.blocks import Block, Damaged, encode_block, from_bytes, from_file
 from runfmt_sync.index.parts import Lines, Object, Part
 
-__all__ = ["BLOCK", "Points", "Stream", "View"]
+__all__ = ["BLOCK", "KEPT", "Behind", "Look", "Points", "Stream", "View", "signature"]
 
 BLOCK = 4 * 2**20
 """Bytes of a stream from which a block is made."""
@@ -46,7 +46,12 @@ KEPT = 2**16
 
 BUFFER = 2**18
 
+Look = tuple[int, int, int]
 T = TypeVar("T")
+
+
+class Behind(Exception):
+    """More would have to be read than the caller has time for."""
 
 
 class Points(NamedTuple):
@@ -75,33 +80,47 @@ class Stream:
         self._forget()
 
     def _forget(self) -> None:
-        self._signature: tuple[int, int, int] | None = None
+        self._signature: Look | None = None
         self._size, self._seam = 0, b""
         self._blocks: list[_Piece] = []
         self._tail: list[_Piece] = []
         self._view: View | None = None
         self._files = _listed(self._folder)
 
-    def refresh(self) -> bool:
-        """Read what is new into blocks; whether anything is. Raises ``OSError``."""
+    def refresh(self, most: int | None = None) -> bool:
+        """Read what is new into blocks; whether anything is.
+
+        Raises ``Behind`` where blocks had to be made of more than ``most`` bytes, ``OSError``.
+        """
         with self._lock:
-            if _signature(os.stat(self._path)) == self._signature:
+            if signature(os.stat(self._path)) == self._signature:
                 return False
             with open(self._path, "rb", buffering=BUFFER) as file:
-                self._follow(file)
+                self._follow(file, most)
             return True
 
-    def _follow(self, file: BinaryIO) -> None:
+    def _follow(self, file: BinaryIO, most: int | None) -> None:
         """Put what is new into blocks."""
-        signature = _signature(os.fstat(file.fileno()))
+        look = signature(os.fstat(file.fileno()))
         if _seam(file, self._end) != self._seam:
             self._forget()
-        size = signature[0]
-        while piece := self._known(file, size) or self._made(file, size):
-            self._blocks.append(piece)
-            self._tail = []
-        self._signature, self._size, self._view = signature, size, None
+        size = look[0]
+        if size - self._sealed >= BLOCK:
+            self._files = _listed(self._folder)  # other processes make blocks too
+        while piece := self._known(file, size):
+            self._take(piece)
+        is_behind = most is not None and size - self._sealed > max(most, BLOCK)
+        while not is_behind and (piece := self._known(file, size) or self._made(file, size)):
+            self._take(piece)
+        self._signature, self._size, self._view = look, size, None
         self._seam = _seam(file, self._end)
+        if is_behind:
+            self._signature, self._size = None, self._sealed
+            raise Behind
+
+    def _take(self, block: _Piece) -> None:
+        self._blocks.append(block)
+        self._tail = []
 
     @property
     def _end(self) -> int:
@@ -208,7 +227,7 @@ class Stream:
         return []
 
 
-def _signature(status: os.stat_result) -> tuple[int, int, int]:
+def signature(status: os.stat_result) -> Look:
     """What moves when a file changes."""
     return status.st_size, status.st_mtime_ns, status.st_ino
 

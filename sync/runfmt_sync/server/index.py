@@ -17,22 +17,24 @@ from typing import Any, NamedTuple
 import orjson
 
 from runfmt.errors import FormatError
-from runfmt.fold import Fold, decode_fold, encode_fold, fold
+from runfmt.fold import Fold
 from runfmt.history import History
-from runfmt.layout import CONFIG, EDITS, MAIN, METRICS, RUN, is_private
+from runfmt.layout import CONFIG, EDITS, MAIN, RUN, is_private
 from runfmt.reading import StoredRun, last_timestamp
 from runfmt.rows import marked
+from runfmt_sync.index import Behind
+from runfmt_sync.server.indexes import Indexes
 
 __all__ = ["Index"]
 
 log = logging.getLogger("runfmt.server")
 
-VERSION = 3
+VERSION = 4
 LOOKED_AT = (RUN, CONFIG, EDITS)
 """The files of which a row is made besides the streams; while they stand, it stands."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
-    uid TEXT PRIMARY KEY, look TEXT NOT NULL, row BLOB NOT NULL, times TEXT NOT NULL, fold BLOB
+    uid TEXT PRIMARY KEY, look TEXT NOT NULL, row BLOB NOT NULL, times TEXT NOT NULL
 ) WITHOUT ROWID
 """
 Look = dict[str, list[int]]
@@ -42,20 +44,19 @@ Look = dict[str, list[int]]
 class _Entry(NamedTuple):
     """What is kept of a run: its row, and what the next one is made of when its streams have grown.
 
-    ``times`` are those of the newest line of each stream; ``fold`` is kept while the run goes on.
+    ``times`` are those of the newest line of each stream.
     """
 
     look: Look
     row: bytes
     times: dict[str, float | None]
-    fold: bytes | None
 
 
 class Index:
-    """May be used by several threads and processes."""
+    """May be used by several threads and processes; ``indexes`` know what the streams come to."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, indexes: Indexes) -> None:
+        self._path, self._indexes = path, indexes
         self._lock = threading.Lock()
         try:
             self._prepare()
@@ -84,6 +85,7 @@ class Index:
     def rows(self, folders: Sequence[tuple[str, Path]]) -> list[dict[str, Any]]:
         """A row a run, as it is now: made again where a file of it has moved, from what is new.
 
+        One that has to be read for long is ``pending``: there is no more than what documents say.
         ``owner`` is the project that the trainer recorded, whatever people say afterwards.
         """
         looks = {uid: _look(folder) for uid, folder in folders}
@@ -96,16 +98,50 @@ class Index:
     def _made(self, folders: Sequence[tuple[str, Path]], looks: Mapping[str, Look]) -> dict[str, bytes]:
         """Rows that are made and kept."""
         before = {
-            uid: _Entry(orjson.loads(look), row, orjson.loads(times), fold)
-            for uid, look, row, times, fold in self._select("look, row, times, fold", dict(folders))
+            uid: _Entry(orjson.loads(look), row, orjson.loads(times))
+            for uid, look, row, times in self._select("look, row, times", dict(folders))
         }
-        made = {uid: _entry(uid, folder, looks[uid], before.get(uid, NOTHING)) for uid, folder in folders}
+        made = {
+            uid: self._entry(uid, folder, looks[uid], before.get(uid, NOTHING)) for uid, folder in folders
+        }
         with _without_it(), self._open() as database:
             database.executemany(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-                [(uid, _text(one.look), one.row, _text(one.times), one.fold) for uid, one in made.items()],
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
+                [(uid, _text(one.look), one.row, _text(one.times)) for uid, one in made.items() if one.look],
             )
         return {uid: one.row for uid, one in made.items()}
+
+    def _entry(self, uid: str, folder: Path, look: Look, before: _Entry) -> _Entry:
+        """What is to be kept of a run, made from what was and from what has come since."""
+        times: dict[str, float | None] = {}
+        try:
+            run = StoredRun(folder)
+            if run.is_damaged:
+                raise FormatError("R010", f"no readable {RUN}")
+            times = _times(run, look, before)
+            said = {
+                "owner": run.document.get("project", ""),
+                "state": run.document["state"],
+                "time": run.newest_of(times.values()),
+                "attributes": {**run.attributes, "id": run.id},
+                "config": run.config,
+            }
+            try:
+                folded = self._folded(run)
+                said |= {"rows": folded.rows, "summary": run.edited(folded.summary())}
+            except Behind:
+                said["pending"], look = True, {}  # it is not kept
+        except (FormatError, OSError) as error:
+            said = {"refused": str(error)}
+        plain = {key: marked(value) if isinstance(value, dict) else value for key, value in said.items()}
+        return _Entry(look, orjson.dumps({"uid": uid, **plain}), times)
+
+    def _folded(self, run: StoredRun) -> Fold:
+        """What the main writer's metrics come to."""
+        with suppress(OSError):  # what cannot be read is said by `validate`
+            if MAIN in run.writers:
+                return self._indexes.fold_of(run.path)
+        return Fold(History())
 
     def _select(self, columns: str, uids: Collection[str]) -> list[tuple[Any, ...]]:
         marks = ", ".join("?" * len(uids))
@@ -132,7 +168,7 @@ def _without_it() -> Iterator[None]:
         log.warning("rows of runs are not kept: %s", error)
 
 
-NOTHING = _Entry({}, b"", {}, None)
+NOTHING = _Entry({}, b"", {})
 
 
 def _text(value: Mapping[str, Any]) -> str:
@@ -150,33 +186,6 @@ def _look(folder: Path) -> Look:
     return dict(sorted(found.items()))
 
 
-def _entry(uid: str, folder: Path, look: Look, before: _Entry) -> _Entry:
-    """What is to be kept of a run, made from what was and from what has come since."""
-    times: dict[str, float | None] = {}
-    kept = None
-    try:
-        run = StoredRun(folder)
-        if run.is_damaged:
-            raise FormatError("R010", f"no readable {RUN}")
-        times, folded = _times(run, look, before), _folded(run, look, before)
-        if run.document["state"] == "running":
-            with suppress(FormatError):
-                kept = encode_fold(folded)
-        said: dict[str, Any] = {
-            "owner": run.document.get("project", ""),
-            "state": run.document["state"],
-            "time": run.newest_of(times.values()),
-            "rows": folded.rows,
-            "attributes": {**run.attributes, "id": run.id},
-            "config": run.config,
-            "summary": run.edited(folded.summary()),
-        }
-    except (FormatError, OSError) as error:
-        said = {"refused": str(error)}
-    plain = {key: marked(value) if isinstance(value, dict) else value for key, value in said.items()}
-    return _Entry(look, orjson.dumps({"uid": uid, **plain}), times, kept)
-
-
 def _times(run: StoredRun, look: Look, before: _Entry) -> dict[str, float | None]:
     """The time of the newest line of each stream; those that stand are not read again."""
     return {
@@ -186,19 +195,3 @@ def _times(run: StoredRun, look: Look, before: _Entry) -> dict[str, float | None
         for name in run.stream_names
         if name.endswith(".jsonl")
     }
-
-
-def _folded(run: StoredRun, look: Look, before: _Entry) -> Fold:
-    """The main writer's metrics; of a stream that has grown since they were kept only what is new is read."""
-    now, then = look.get(METRICS), before.look.get(METRICS)
-    known = decode_fold(before.fold) if before.fold else None
-    if known and now == then:
-        return known
-    has_grown = now and then and now[0] > then[0] and now[2] == then[2]
-    try:
-        if MAIN in run.writers:
-            with open(run.path / METRICS, "rb") as stream:
-                return fold(stream, known if has_grown else None)
-    except OSError:  # what cannot be read is said by `validate`
-        pass
-    return Fold(History())

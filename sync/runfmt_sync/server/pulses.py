@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +35,10 @@ class _Known:
 
 
 class Pulses:
-    """May be used by several threads."""
+    """May be used by several threads; ``times`` says how often a run was read in the background."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: Callable[[Path], int]) -> None:
+        self._times = times
         self._known: dict[Path, _Known] = {}
         self._lock = threading.Lock()
 
@@ -58,7 +59,8 @@ class Pulses:
         except OSError:
             return {"mark": "", "state": "refused"}
         state = "crashed" if known.state == "running" and has_crashed(known.newest) else known.state
-        return {"mark": f"{hash(tuple(known.looks.items())):x}", "state": state}
+        mark = hash((*known.looks.items(), self._times(folder)))
+        return {"mark": f"{mark:x}", "state": state}
 
 
 def _look(folder: str, known: _Known) -> dict[str, Stat]:

@@ -19,6 +19,7 @@ from runfmt.history import Problem
 from runfmt.layout import EDITS, is_safe
 from runfmt.reading import StoredRun, has_crashed
 from runfmt.rows import decode_document, encode_document
+from runfmt_sync.index import Behind, RunIndex
 from runfmt_sync.server.about import NOTHING, describe, problem_to_json
 from runfmt_sync.server.index import Index
 from runfmt_sync.server.indexes import Indexes
@@ -51,10 +52,14 @@ class Reading:
     """
 
     def __init__(self, private: Path, indexes: Path) -> None:
-        self._index = Index(private / "index.sqlite")
-        self._pulses = Pulses()
         self._indexes = Indexes(indexes)
+        self._index = Index(private / "index.sqlite", self._indexes)
+        self._pulses = Pulses(self._indexes.backlog.times)
         self._series = Series(self._indexes)
+
+    def close(self) -> None:
+        """Read no more in the background."""
+        self._indexes.backlog.close()
 
     def keep_only(self, runs: Runs) -> None:
         """Forget the runs that are gone."""
@@ -109,6 +114,8 @@ class Reading:
         said: dict[str, Any] = {"row": _shown(row, folder, root), **NOTHING}
         try:
             return said | describe(StoredRun(folder), self._indexes.of(folder))
+        except Behind:  # what does not stand in its streams
+            return said | describe(StoredRun(folder), RunIndex(folder, None)) | {"pending": True}
         except FileNotFoundError:
             raise Absent(f"the run {uid} is gone") from None
         except (FormatError, OSError) as error:

@@ -14,7 +14,7 @@ from runfmt.errors import FormatError, explain
 from runfmt.layout import stream_name
 from runfmt.rows import decode, marked, split_path
 from runfmt_sync.curves import XY, against, extent, over_runtime, over_step, over_time, reduce
-from runfmt_sync.index import Object, RunIndex
+from runfmt_sync.index import Behind, Object, RunIndex
 from runfmt_sync.server.indexes import Indexes
 from runfmt_sync.server.questions import Curve, CurvesAsked, KeysAsked, ObjectsAsked
 
@@ -24,7 +24,8 @@ KEPT_POINTS = 8 * 2**20
 """Points that are held from finding the range of a question to answering it; others are read again."""
 MOST_KEYS = 20_000
 MOST_STEPS = 10_000
-GONE = "the run is not there any more"
+GONE = {"problem": "the run is not there any more"}
+PENDING = {"pending": True}
 
 Runs = Mapping[str, Path]
 
@@ -35,26 +36,28 @@ class Series:
     def __init__(self, indexes: Indexes) -> None:
         self._indexes = indexes
 
-    def _all(self, runs: Runs, uids: Iterable[str]) -> tuple[dict[str, RunIndex], dict[str, str]]:
-        """The index of each run, or what is wrong with it."""
+    def _all(self, runs: Runs, uids: Iterable[str]) -> tuple[dict[str, RunIndex], dict[str, dict[str, Any]]]:
+        """The index of each run; or what is said of it instead, that it is read or what is wrong with it."""
         found: dict[str, RunIndex] = {}
-        wrong: dict[str, str] = {}
+        others: dict[str, dict[str, Any]] = {}
         for uid in dict.fromkeys(uids):
             folder = runs.get(uid)
             if folder is None:
-                wrong[uid] = GONE
+                others[uid] = GONE
                 continue
             try:
                 found[uid] = self._indexes.of(folder)
+            except Behind:
+                others[uid] = PENDING
             except FileNotFoundError:
-                wrong[uid] = GONE
+                others[uid] = GONE
             except (FormatError, OSError) as error:
-                wrong[uid] = explain(error)
-        return found, wrong
+                others[uid] = {"problem": explain(error)}
+        return found, others
 
     def keys(self, runs: Runs, asked: KeysAsked) -> dict[str, Any]:
         """Which keys some runs have (H072)."""
-        found, wrong = self._all(runs, asked.uids)
+        found, others = self._all(runs, asked.uids)
         counts: Counter[str] = Counter()
         kinds: dict[str, str] = {}
         definitions: dict[str, dict[str, Any]] = {}
@@ -73,12 +76,13 @@ class Series:
             "keys": [{"key": key, "kind": kinds.get(key, "number"), "runs": counts[key]} for key in keys],
             "definitions": [*definitions.values()],
             "left": len(counts) - len(keys),
-            "problems": wrong,
+            "problems": {uid: said["problem"] for uid, said in others.items() if "problem" in said},
+            "pending": [uid for uid, said in others.items() if "pending" in said],
         }
 
     def curves(self, runs: Runs, asked: CurvesAsked) -> dict[str, Any]:
         """Each curve as it is asked for, reduced where it has more points than wanted (H073)."""
-        found, wrong = self._all(runs, (curve.uid for curve in asked.curves))
+        found, others = self._all(runs, (curve.uid for curve in asked.curves))
         points = _Points(found, asked.x)
         low, high = asked.low, asked.high
         if low is None or high is None:
@@ -87,16 +91,16 @@ class Series:
         curves = []
         for curve in asked.curves:
             said: dict[str, Any] = {"uid": curve.uid, "key": curve.key, "writer": curve.writer}
-            if curve.uid in wrong:
-                curves.append(said | NO_POINTS | {"problem": wrong[curve.uid]})
+            if curve.uid in others:
+                curves.append(said | NO_POINTS | others[curve.uid])
             else:
                 curves.append(said | points.reduced(curve, low, max(low, high), asked.points))
         return {"from": low, "to": high, "curves": curves}
 
     def objects(self, runs: Runs, asked: ObjectsAsked) -> dict[str, Any]:
         """The value of a key at a step, and the steps that have one (H076)."""
-        found, wrong = self._all(runs, asked.uids)
-        said: dict[str, Any] = {uid: NO_STEPS | {"problem": why} for uid, why in wrong.items()}
+        found, others = self._all(runs, asked.uids)
+        said: dict[str, Any] = {uid: NO_STEPS | instead for uid, instead in others.items()}
         for uid, index in found.items():
             there = [one for one in index.objects("metrics", asked.writer) if one.path == asked.key]
             below = [one for one in there if asked.step is None or one.step <= asked.step]

@@ -52,6 +52,7 @@ class Service:
 
     def close(self) -> None:
         """Close what is open."""
+        self.reading.close()
         self._audit.close()
 
     def try_to_write(self) -> None:
