@@ -13,6 +13,7 @@ VIEWS = {
     "filter that is wrong": (f"{TABLE}&filter=lr+>", "lr"),
     "groups": (f"{TABLE}&group=state", "crashed"),
     "charts": (CHARTS, "train"),
+    "comparison": ("/compare?project=shapes&by=summary.val/acc.max", "Scatter"),
     "one chart": (f"{CHARTS}&full=train/loss", "train/loss"),
     "pictures": (f"{CHARTS}&panels=found", "a circle"),
     "histograms": (f"{CHARTS}&panels=weights", "weights/first"),

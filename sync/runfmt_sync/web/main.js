@@ -13,10 +13,14 @@
  *     projects    page: projects with their counts
  *     charts      page: runlist beside panels
  *     tablepage   page: runlist with columns
+ *     compare     page: runlist beside drawings of the chosen runs and what differs between them
  *     runpage     page: one run, in parts: overview, runcharts, documents, console, runfiles, events
  *
  *     runlist     filter, group, columns above a table       table  rows in sight; columns, editing
  *     choice      which runs are listed, grouped, in charts  filter, colors, values (pure)
+ *
+ *     compareaxes, comparescatter, comparebars, comparetable
+ *                 the parts of compare               comparesvg  drawings; comparevalues (pure)
  *
  *     panels      sections of panels, which are in sight     tools, full, layout
  *     panel       one metric: asks for curves, makes a chart series, smooth, definitions (pure)
@@ -44,13 +48,14 @@ import { load, runsOf } from './runs.js';
 import { addressOf, followAddress, onChange, view } from './state.js';
 import { onTheme, startTheme, themeButton } from './theme.js';
 import * as charts from './charts.js';
+import * as compare from './compare.js';
 import * as projects from './projects.js';
 import * as run from './runpage.js';
 import * as table from './tablepage.js';
 
-const PAGES = { projects, charts, table, run };
+const PAGES = { projects, charts, table, compare, run };
 /** Those in the navigation of a project. */
-const TABS = ['charts', 'table'];
+const TABS = ['charts', 'table', 'compare'];
 
 let page = null;
 let shown = '';

@@ -42,7 +42,7 @@ export class Printed {
     return this.read(`bytes=${start}-${end - 1}`);
   }
 
-  /** What came behind a place, at which a line begins; null: nothing. The byte before it is there to be had. */
+  /** What came behind a place, at which a line begins; null: nothing. The byte before it is there. */
   async behind(start) {
     const before = Math.min(start, 1);
     return this.read(`bytes=${start - before}-`, before);

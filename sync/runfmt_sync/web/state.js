@@ -28,6 +28,14 @@
  * @property {string} size of panels: `s`, `m`, `l`
  * @property {string} full the panel that fills the screen
  * @property {Record<string, string>} colors of runs, by end of uid
+ * @property {string[]|null} axes of the page that compares; null: those that tell the runs apart
+ * @property {string} by the column that colours runs there
+ * @property {Record<string, string>} ranges of columns within which runs are kept there
+ * @property {string[]} logs columns with a logarithmic scale there
+ * @property {string[]} scatter its two columns; none: the first ones
+ * @property {string} bar the column of its bars
+ * @property {boolean} equal its table shows also what is equal
+ * @property {string} keys what is searched for in its table
  * @property {string} run the run of the run page
  * @property {string} part of the run page
  */
@@ -41,6 +49,7 @@ const listOrNull = {
   read: (said) => (said === '-' ? [] : unpacked(said)),
   write: (value) => value && (value.length ? packed(value) : '-'),
 };
+const pairs = { empty: {}, read: readPairs, write: (value) => packed(Object.entries(value).flat()) || null };
 const word = (empty) => ({ ...text, empty, write: (value) => (value === empty ? null : value) });
 
 /** Of each word of the address: what it is when it is absent, how it is read, how written (null: absent). */
@@ -68,7 +77,15 @@ const WORDS = {
   panels: text,
   size: word('m'),
   full: text,
-  colors: { empty: {}, read: readPairs, write: (value) => packed(Object.entries(value).flat()) || null },
+  colors: pairs,
+  axes: listOrNull,
+  by: text,
+  ranges: pairs,
+  logs: list,
+  scatter: list,
+  bar: text,
+  equal: flag,
+  keys: text,
   run: text,
   part: word('overview'),
 };
@@ -168,9 +185,12 @@ function accept(next) {
 const EMPTY = view;
 
 function remember() {
-  if (view.project === null || !['charts', 'table'].includes(view.page)) return;
+  if (view.project === null || !['charts', 'table', 'compare'].includes(view.page)) return;
   try {
-    localStorage.setItem(KEPT + view.project, addressOf({ ...view, full: '', run: '', part: WORDS.part.empty }));
+    localStorage.setItem(
+      KEPT + view.project,
+      addressOf({ ...view, full: '', run: '', part: WORDS.part.empty }),
+    );
   } catch {
     // A full or forbidden storage costs only the memory of the view.
   }

@@ -28,6 +28,11 @@ const CHANGES = [
   { zoom: ['a,b', -3, 4] },
   { hide: ['system:cpu.percent'] },
   { colors: { '0f3c2d1b9e77': '#ff0000', ab: '#00ff00' } },
+  { axes: [] },
+  { axes: ['config.a\\.b', 'summary.x,y'] },
+  { ranges: { 'config.lr': '[1e-05,0.01]', 'config.net': '["a,b","c\\\\d"]' } },
+  { by: 'summary.val/acc', logs: ['config.lr'], scatter: ['config.lr', 'summary.val/acc'] },
+  { bar: 'rows', equal: true, keys: 'opt lr' },
   { size: 'l', full: 'loss', group: 'config.lr' },
 ];
 for (const changes of CHANGES) {
