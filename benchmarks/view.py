@@ -40,6 +40,8 @@ LONGEST = 600
 """Seconds that a peer may need until it has all."""
 DRAWN = '.plot [role="img"][aria-label*=" over "]'
 """A chart that says what is on it."""
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""After them it is drawn."""
 SCREEN = {"width": 1920, "height": 1800}
 PACKAGES = {"tensorboard": ["tensorboard", "setuptools<81"], "trackio": ["trackio"]}
 TENSORBOARD_FILL = """
@@ -148,6 +150,7 @@ def until_drawn(browser: Browser, address: str, panels: int) -> float:
     def draw() -> None:
         page.goto(address)
         page.locator(DRAWN).nth(panels - 1).wait_for()
+        page.evaluate(TWO_FRAMES)
 
     with new_page(browser) as page:
         return seconds(draw)
@@ -160,7 +163,7 @@ def until_zoomed(browser: Browser, address: str) -> float:
         with page.expect_response("**/v1/curves") as answer:
             page.mouse.up()
         answer.value.finished()
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.evaluate(TWO_FRAMES)
 
     with new_page(browser) as page:
         page.goto(address)
