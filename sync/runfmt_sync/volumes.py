@@ -109,7 +109,8 @@ class Volume:
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with suppress(OSError):  # a disk that was full is asked again to take what it refused
+            self._file.close()
         with suppress(OSError):
             self._temporary.unlink(missing_ok=True)
 

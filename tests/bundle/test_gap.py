@@ -1,6 +1,7 @@
 """Runs carried in files: with a way back (receipts) and without (channels), in any order, with losses."""
 
 import os
+import resource
 import random
 import shutil
 
@@ -430,6 +431,20 @@ def test_full_stick_keeps_what_is_whole_and_the_next_call_goes_on(
     done = gap.unbundle([*written.paths, *gap.files()])
     assert done.is_good, (done.missing, [a.problems for a in done.arrivals])
     assert_same(source, far)
+
+
+def test_stick_that_takes_no_more_bytes_is_told_and_keeps_nothing(gap, source):
+    run = make_run(source, "a")
+    (run / "files" / "noise").write_bytes(os.urandom(9000))
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, allowed[1]))
+    try:
+        with pytest.raises(CommError, match="goes on with the next file"):
+            gap.bundle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert [*gap.stick.iterdir()] == []
+    assert gap.bundle().is_good
 
 
 def test_lost_book_makes_new_numbers_and_overwrites_nothing(gap, source, far, state):

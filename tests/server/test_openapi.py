@@ -98,7 +98,8 @@ def test_description_and_specification_have_the_same_requests():
 def test_examples_of_the_specification_fit_the_description():
     """The JSON blocks of remote.md, in their order."""
     schemas = ["About", "Question", "Answer", "Refusals", "Page", "Spans", "Description"]
-    schemas += ["KeysAsked", "Keys", "CurvesAsked", "Curves", "ObjectsAsked", "Objects", "PulseAsked", "Pulse"]
+    for question in ("Keys", "Curves", "Objects", "Pulse"):
+        schemas += [f"{question}Asked", question]
     blocks = re.findall(r"^```json\n(.*?)^```", (SPEC / "remote.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == len(schemas)
     for block, name in zip(blocks, schemas, strict=True):

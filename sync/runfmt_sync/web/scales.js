@@ -18,8 +18,9 @@ import { formatDuration, formatNumber } from './values.js';
  * @returns {Scale}
  */
 export function makeScale(domain, range, log = false) {
-  const to = log ? Math.log10 : (value) => value;
-  const from = log ? (value) => 10 ** value : (value) => value;
+  // Halved, no domain is infinitely wide.
+  const to = log ? Math.log10 : (value) => value / 2;
+  const from = log ? (value) => 10 ** value : (value) => value * 2;
   const [low, high] = domain.map(to);
   const factor = (range[1] - range[0]) / (high - low || 1);
   return {
@@ -29,11 +30,14 @@ export function makeScale(domain, range, log = false) {
   };
 }
 
+/** A step beyond which ten of them would be infinite. */
+const WIDEST = 5e307;
+
 /** Round values in a domain, about `count` of them. */
 export function linearTicks([low, high], count) {
   if (!(high > low)) return [low];
-  const step = roundStep((high - low) / Math.max(count, 1));
-  return multiples(low, high, step);
+  const rough = (high / 2 - low / 2) / (Math.max(count, 1) / 2);
+  return multiples(low, high, roundStep(Math.min(rough, WIDEST)));
 }
 
 /** 1, 2 or 5 times a power of ten, at least as large as asked. */

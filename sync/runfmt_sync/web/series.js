@@ -207,8 +207,8 @@ function roomy([low, high], log) {
     const room = (high / low) ** MARGIN;
     return high > low ? [low / room, high * room] : [low / 2, low * 2];
   }
-  const room = (high - low) * MARGIN || Math.abs(high) * 0.1 || 1;
-  return [low - room, high + room];
+  const room = (high / 2 - low / 2) * 2 * MARGIN || Math.abs(high) * 0.1 || 1;
+  return [Math.max(low - room, -Number.MAX_VALUE), Math.min(high + room, Number.MAX_VALUE)];
 }
 
 /** The place in `x`, rising, that is nearest to a value; -1 if there is none. */

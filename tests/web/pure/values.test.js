@@ -84,6 +84,14 @@ test('ticks are round and within', () => {
   assert.deepEqual(timeTicks([0, 7200], 4), [0, 1800, 3600, 5400, 7200]);
 });
 
+test('the largest numbers have a scale and a grid too', () => {
+  const domain = [-1e308, 1e308];
+  const scale = makeScale(domain, [0, 100]);
+  assert.deepEqual([...domain, 0].map(scale.place), [0, 100, 50]);
+  const ticks = linearTicks(domain, 4);
+  assert.ok(ticks.length > 2 && ticks.every(Number.isFinite));
+});
+
 test('a scale and its inverse', () => {
   for (const log of [false, true]) {
     const scale = makeScale([0.1, 1000], [300, 20], log);
