@@ -1,8 +1,8 @@
 """Runs carried in files: with a way back (receipts) and without (channels), in any order, with losses."""
 
 import os
-import resource
 import random
+import resource
 import shutil
 
 import pytest
