@@ -45,6 +45,7 @@ _IN_SETTINGS = {
 SAMPLE_EVERY = 15.0
 """Seconds between two samples of the machine, at most (R100)."""
 REINITS = ("default", "return_previous", "finish_previous", "create_new")
+_NOT_IN_PROJECTS = r"[/\\#?%:\x00-\x1f\x7f]"
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ADJECTIVES = (
     "amber bold brave bright brisk calm clear clever cosmic crisp dainty daring deep eager earnest easy "
@@ -232,10 +233,10 @@ def _project(name: str | None) -> str:
     if name is None:
         from runfmt.environment import repository_name
 
-        name = re.sub(r"[/\\#?%:]", "-", repository_name() or "uncategorized")[:128]
-    if len(name) > 128 or re.search(r"[/\\#?%:]", name):
-        fitting = re.sub(r"[/\\#?%:]", "-", name)[:128]
-        limits = "must have at most 128 characters, none of them / \\ # ? % :"
+        name = re.sub(_NOT_IN_PROJECTS, "-", repository_name() or "uncategorized")[:128]
+    if len(name) > 128 or re.search(_NOT_IN_PROJECTS, name):
+        fitting = re.sub(_NOT_IN_PROJECTS, "-", name)[:128]
+        limits = "must have at most 128 characters, none of them / \\ # ? % : or one that cannot be seen"
         raise UsageError(f"project {name!r} {limits}; {fitting!r} would do")
     return name
 

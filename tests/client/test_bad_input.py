@@ -18,6 +18,7 @@ from runfmt.settings import resolve
         ({"id": "x" * 200}, "must match"),
         ({"project": "a/b"}, "128 characters"),
         ({"project": "x" * 129}, "128 characters"),
+        ({"project": "a\n"}, "cannot be seen"),
         ({"tags": [""]}, "1 to 64"),
         ({"tags": ["x" * 65]}, "1 to 64"),
         ({"mode": "cloud"}, "use one of"),

@@ -72,8 +72,8 @@ def apply_bundles(files: tuple[str, ...], remote: Remote, as_json: bool, receipt
     from runfmt_sync.signing import trusted_keys
     from runfmt_sync.unbundle import lines, to_json, unbundle
 
-    if not all(file.endswith(".runfmt") for file in files):
-        raise UsageError("files of bundles and folders of runs go in two calls: name only one kind")
+    if others := [file for file in files if not file.endswith(".runfmt")]:
+        raise UsageError(f"{others[0]} does not end in .runfmt, as the files of bundles do: name only those")
     done = unbundle([*map(Path, files)], remote, trusted_keys())
     if as_json:
         print_json({"remote": remote.url, "store": remote.store_id, **to_json(done)})

@@ -116,4 +116,4 @@ def lines(made: Sequence[Made], seconds: float, cache: Path) -> Iterator[str]:
     others = f", {len(bad):,} not" if bad else ""
     rate = f"{human(read)} in {seconds:.1f} s, {human(read / max(seconds, 1e-3))}/s"
     yield f"{counted(len(made) - len(bad), 'run')} indexed{others}: {rate}"
-    yield f"the index has {human(sum(one.index for one in made))}, in {cache}"
+    yield f"the index has {human(sum(one.index for one in made))}, in {cache}; short streams need none"

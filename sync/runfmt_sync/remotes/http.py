@@ -46,8 +46,8 @@ ANSWER = 32 * 2**20
 """Most bytes of an answer with spans, as they come and unpacked (H046)."""
 AGAIN = {408, 429, 500, 502, 503, 504}
 ADVICE = {
-    401: "`runfmt login {url}` keeps a token for it",
-    403: "the token may not do this: ask for one with the scope it needs",
+    401: "ask for one (`runfmt token add` at the server), and `runfmt login {url}` keeps it",
+    403: "ask for another token",
     404: "nothing there speaks runfmt: check the address",
     507: "its disk is full: make room there, then sync again",
 }
