@@ -260,7 +260,13 @@ class Push:
         """Send the plans of some runs together, and have what arrived confirmed."""
         if self.fault is not None or self._stopped:
             return
-        refused = self.remote.apply(piece for work in works for piece in self._pieces(work))
+        before = [(work.outcome, work.outcome.extents, work.outcome.size) for work in works]
+        try:
+            refused = self.remote.apply(piece for work in works for piece in self._pieces(work))
+        except CommError:
+            for outcome, extents, size in before:  # how much of it arrived, nobody knows
+                outcome.extents, outcome.size = extents, size
+            raise
         fault_point("push.applied")
         for work in works:
             if error := refused.get(work.inventory.uid):

@@ -69,6 +69,16 @@ def test_runs_go_from_here_to_there_and_back(runfmt, work):
     assert_same(work / "runs", work / "back")
 
 
+def test_what_a_server_refuses_was_not_sent(runfmt, work):
+    make_run(work / "runs", "first")
+    token = runfmt("token", "add", "bob", "--data", "data", "--scope", "read").stdout.strip()
+    with served(runfmt) as url:
+        login(runfmt, url, token)
+        done = runfmt("sync", "--remote", url, code=3)
+    assert "1 waiting: 0 extents, 0 B sent" in done.stdout
+    assert "lacks the scope append" in done.stderr
+
+
 def test_tokens_are_made_listed_and_revoked(runfmt, work):
     first = runfmt("token", "add", "ann", "--data", "data").stdout.strip()
     runfmt("token", "add", "bob", "--data", "data", "--project", "p", "--scope", "read")
