@@ -101,7 +101,7 @@ function start() {
 
 /** The runs whose changes matter, first those that matter most. */
 function watched() {
-  const running = runsOf(view.project).filter((one) => one.state === 'running');
+  const running = runsOf(view.project).filter((one) => one.state === 'running' || one.row.pending);
   const inView = view.page === 'projects' ? [] : [...chosen(view), ...running, ...listed(view).runs];
   return [...new Set([...inView, ...running])].map((one) => one.uid);
 }
@@ -149,13 +149,21 @@ function showPath(now, name) {
 
 function showPulse() {
   const word = pulse.isFollowing ? (pulse.isLive ? 'live' : 'up to date') : 'no answer';
-  if (dot.dataset.word === word) return;
+  const text = pulse.isFollowing ? readingText() || word : word;
+  if (dot.textContent === text && dot.dataset.word === word) return;
   dot.dataset.word = word;
   dot.className = `live ${word.replaceAll(' ', '-')}`;
   dot.title = pulse.isFollowing
     ? 'Changes appear within two seconds'
     : 'The server does not answer; the page tries again every second';
-  dot.textContent = word;
+  dot.textContent = text;
+}
+
+/** Which of the runs are still being read, empty if none. */
+function readingText() {
+  const all = runsOf(view.project);
+  const pending = all.filter((one) => one.row.pending).length;
+  return pending ? `reading ${pending} of ${all.length} runs` : '';
 }
 
 async function copyLink(event) {

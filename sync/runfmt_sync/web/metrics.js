@@ -20,11 +20,15 @@ const [PERIOD, LONG_PERIOD] = [900, 10_000];
 /** The list of so many metrics is asked for less often. */
 const MANY = 2000;
 
-/** `left` is how many keys the server did not name; `problems` are those of single runs, by uid. */
+/**
+ * `left` is how many keys the server did not name; `pending` are runs that it still reads; `problems` are
+ * those of single runs, by uid.
+ */
 export const metrics = {
   panels: [],
   definitions: [],
   left: 0,
+  pending: [],
   problems: {},
   isLoading: false,
   problem: null,
@@ -66,6 +70,7 @@ function accept(answers) {
     panels,
     definitions: answers[0]?.definitions ?? [],
     left: answers.reduce((sum, { left }) => sum + (left ?? 0), 0),
+    pending: answers.flatMap(({ pending }) => pending ?? []),
     problems: Object.assign({}, ...answers.map((answer) => answer.problems)),
     isLoading: false,
     problem: null,

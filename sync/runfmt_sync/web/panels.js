@@ -73,7 +73,7 @@ export class Panels {
   }
 
   retry() {
-    if (metrics.problem)
+    if (metrics.problem || metrics.pending.length)
       loadMetrics(
         chosen(view).map((run) => run.uid),
         true,
