@@ -48,9 +48,9 @@ def remove_volume(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path, channel: str) -> None:
-    """Remove what calls left that were killed."""
+    """Remove what calls left that were killed: of volumes and of signatures."""
     for path in folder.glob(f".*{SUFFIX}.*.tmp"):
-        if _parse(path.name[1:].rsplit(".", 2)[0], channel):
+        if _parse(path.name[1:].rsplit(".", 2)[0].removesuffix(ENDING), channel):
             path.unlink()
 
 

@@ -34,7 +34,9 @@ def test_sync_takes_files_of_bundles_to_any_remote(runfmt, work):
     runfmt("remote", "add", "far", "far")
     runfmt("sync", *names(work / "out"), "--remote", "far")
     assert_same(work / "runs", work / "far")
-    assert "runs does not end in .runfmt" in runfmt.error("sync", *names(work / "out"), "runs", "--remote", "far")
+    assert "runs does not end in .runfmt" in runfmt.error(
+        "sync", *names(work / "out"), "runs", "--remote", "far"
+    )
 
 
 def test_exit_codes_tell_data_from_usage_from_places(runfmt, work):

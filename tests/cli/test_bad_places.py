@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -268,10 +269,13 @@ def test_empty_mount_point_is_another_store_and_never_gets_the_rest(runfmt, runs
     for number in range(3):
         make_run(runs, f"r{number}")
 
+    several = threading.Lock()
+
     def unmount(name):
-        if name == "push.planned" and stick.exists() and (stick / ".runfmt").exists():
-            stick.rename(work / "pocket")
-            stick.mkdir()
+        with several:
+            if name == "push.planned" and (stick / ".runfmt").exists():
+                stick.rename(work / "pocket")
+                stick.mkdir()
 
     monkeypatch.setattr(push, "fault_point", unmount)
     assert "the store is gone" in runfmt("sync", code=3).stderr

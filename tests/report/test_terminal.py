@@ -210,7 +210,8 @@ def test_terminal_without_unicode_gets_signs_that_it_knows(runfmt, falling):
 def test_chart_is_as_high_as_the_terminal_leaves_room(runfmt, falling):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 15, 40, 0, 0))
-    runfmt.environment.pop("COLUMNS")
+    for size in ("COLUMNS", "LINES"):
+        runfmt.environment.pop(size, None)
     process = runfmt.start("plot", "runs/falling", "loss", stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     sent = b""
