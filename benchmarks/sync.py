@@ -14,7 +14,6 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -31,6 +30,8 @@ import runfmt
 BITS = 100e6
 """Of the line, each second and direction."""
 CHUNK = 16384
+BUFFERED = 0.02
+"""Seconds of traffic that wait at the line's entry: who sends is stopped only behind these."""
 
 
 def make_runs(folder: Path, count: int, rows: int, images: int) -> None:
@@ -82,7 +83,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way:
         await queue.put((left + way.delay, chunk))
         if not chunk:
             break
-        await asyncio.sleep(max(0.0, left - loop.time()))
+        await asyncio.sleep(max(0.0, left - loop.time() - BUFFERED))
     await delivering
 
 
@@ -165,13 +166,17 @@ def seconds(command: list[str], env: dict[str, str]) -> float:
 
 
 def measure(runs: Path, scratch: Path, round_trip: float, repeats: int) -> dict[str, list[float]]:
-    """Seconds of the first and of the repeated transfers, for each of the two."""
+    """Seconds of the first and of the repeated transfers, for each of the two.
+
+    What was brought stays until the end: for half a minute after many files were removed, ext4 makes
+    new ones up to ten times slower.
+    """
     found: dict[str, list[float]] = {}
     program = str(Path(sys.executable).parent / "runfmt")
     serving: dict[str, tuple[Any, Callable[[int], list[str]]]] = {
         "runfmt": (
             runfmt_server,
-            lambda port: [program, "sync", str(runs), "--remote", f"http://127.0.0.1:{port}", "--jobs", "8"],
+            lambda port: [program, "sync", str(runs), "--remote", f"http://127.0.0.1:{port}"],
         ),
         "rsync": (rsync_server, lambda port: ["rsync", "-az", f"{runs}/", f"rsync://127.0.0.1:{port}/runs/"]),
     }
@@ -185,7 +190,6 @@ def measure(runs: Path, scratch: Path, round_trip: float, repeats: int) -> dict[
         with serve(data) as port:
             line = Line(port, round_trip, BITS)
             found[name] = [seconds(command(line.port), env) for _ in range(1 + repeats)]
-        shutil.rmtree(data)
     return found
 
 

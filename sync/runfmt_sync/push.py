@@ -26,11 +26,11 @@ from runfmt_sync.state import state_folder
 __all__ = ["Outcome", "Progress", "Push", "local_digests", "prefixes_of"]
 
 BATCH = 256
-"""Runs that are asked about at once."""
-LANES = 2
-"""Batches under way at once: one is looked at while another is on the line."""
+"""Runs of which it is asked at once whether they stand as they were confirmed."""
 TOGETHER = 64
-"""Small runs that are sent together."""
+"""Runs that go the whole way together."""
+LANES = 4
+"""Batches under way at once: while one is on the line others are looked at, and applied there."""
 TRIES = 4
 
 _T = TypeVar("_T")
@@ -106,7 +106,7 @@ class Push:
         self,
         remote: Remote,
         *,
-        jobs: int = 2,
+        jobs: int = 4,
         believe: bool = True,
         dry_run: bool = False,
         progress: Progress | None = None,
@@ -129,10 +129,12 @@ class Push:
             for path in folders
             if not is_beginning(path)
         ]
-        batches = [works[start : start + BATCH] for start in range(0, len(works), BATCH)]
         with ThreadPoolExecutor(self._jobs) as pool, ThreadPoolExecutor(LANES) as lanes:
             try:
-                _each(lanes, lambda batch: self._bring(batch, pool), batches)
+                if self._believe:
+                    _each(lanes, self._recall, _batches(works, BATCH))
+                moved = [work for work in works if not work.is_done]
+                _each(lanes, lambda batch: self._bring(batch, pool), _batches(moved, TOGETHER))
             except BaseException:  # Ctrl-C
                 self.stop()
                 raise
@@ -145,9 +147,6 @@ class Push:
     def _bring(self, batch: list[_Work], pool: ThreadPoolExecutor) -> None:
         if self._stopped or self.fault is not None:
             return
-        if self._believe:
-            self._recall(batch)
-            batch = [work for work in batch if not work.is_done]
         _each(pool, self._look, batch)
         while batch:
             first, batch = _first_of_each_uid(batch)
@@ -155,6 +154,8 @@ class Push:
 
     def _recall(self, works: list[_Work]) -> None:
         """Be done with runs that stand as the remote confirmed them, if it says that it has them so."""
+        if self._stopped or self.fault is not None:
+            return
         recalled = [(work, recall(work.outcome.folder, self._digests)) for work in works]
         known = [
             (work, run) for work, run in recalled if run and self._receipts.digest(run.uid) == run.digest
@@ -317,6 +318,11 @@ class Push:
         self._done(work, "failed")
 
 
+def _batches(works: list[_Work], most: int) -> Iterator[list[_Work]]:
+    for start in range(0, len(works), most):
+        yield works[start : start + most]
+
+
 def _each(pool: ThreadPoolExecutor, step: Callable[[_T], None], items: Iterable[_T]) -> None:
     """Do a step for each, several at once."""
     for _ in pool.map(step, items):
@@ -330,7 +336,7 @@ def _groups(works: list[_Work]) -> Iterator[list[_Work]]:
     for work in sorted(works, key=lambda work: work.inventory.uid):
         if work.is_done or not work.plan.spans:
             continue
-        if group and (size + work.plan.size > MAX_EXTENT or len(group) == TOGETHER):
+        if group and size + work.plan.size > MAX_EXTENT:
             yield group
             group, size = [], 0
         group.append(work)

@@ -290,7 +290,8 @@ def test_many_files_are_made_durable_by_one_call_where_that_is_promised(
 ):
     monkeypatch.setattr(durability, "_promises", lambda _: promised)
     monkeypatch.setattr(durability, "_sync_all", lambda *_: durable.append("all"))
-    runs = [make_run(source, f"r{number}") for number in range(4)]
+    made = [make_run(source, f"r{number}") for number in range(4)]
+    runs = sorted(made, key=lambda run: read(run / "run.json")["uid"])
     Store(remote_of(remote)).apply([one for run in runs for one in pieces_of(run)])
     files = [path.rpartition("/")[2] for run in runs for path in contents(run)]
     assert (durable.count("all"), set(files) <= set(durable)) == (promised, not promised)

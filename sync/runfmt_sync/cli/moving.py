@@ -36,7 +36,7 @@ __all__ = ["pull", "recover", "remote", "sync", "verify"]
 @which_options
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and move nothing.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="So many runs at once."
+    "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="So many runs at once."
 )
 @click.option("--verify", is_flag=True, help="Believe nothing that is known: read every byte of both sides.")
 @click.option(
