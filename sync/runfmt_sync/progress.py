@@ -139,6 +139,8 @@ class JsonWatcher(Watcher):
 
 def outcome_line(outcome: Outcome) -> list[str]:
     """What to say of a run: nothing if nothing moved."""
+    if outcome.status == "synced" and outcome.rows is not None:
+        return [f"{outcome.id}: {outcome.rows:,} rows and what belongs to them sent"]
     if outcome.status == "synced":
         proved = f"{human(outcome.proved)} in {outcome.files} files proved"
         return [f"{outcome.id}: {human(outcome.size)} sent, {proved}"]
@@ -156,6 +158,8 @@ def summary_line(outcomes: list[Outcome], url: str) -> str:
     size = human(sum(outcome.size for outcome in outcomes))
     if counts["planned"]:
         return f"{runs}: {size} in {extents:,} files to send to {url}"
+    if any(outcome.rows is not None for outcome in outcomes):
+        return f"{runs}: {sum(outcome.rows or 0 for outcome in outcomes):,} rows sent to {url}"
     files = sum(outcome.files for outcome in outcomes)
     proved = human(sum(outcome.proved for outcome in outcomes))
     return f"{runs}: {extents:,} extents, {size} sent; {files:,} files, {proved} proved by SHA-256 at {url}"

@@ -48,7 +48,8 @@ class Outcome:
     ``status``: ``synced`` something moved and all is confirmed, ``unchanged`` all was
     there and is confirmed, ``deleted`` if it was deleted at the remote and so stays away,
     ``planned`` in a dry run, ``failed``, or ``waiting`` if the remote gave up before.
-    ``size`` are the bytes that moved, ``proved`` those confirmed by digest.
+    ``size`` are the bytes that moved, ``proved`` those confirmed by digest; ``rows`` those that a
+    tracker took, None at a mirror.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Outcome:
     size: int = 0
     files: int = 0
     proved: int = 0
+    rows: int | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -139,6 +141,11 @@ class Push:
                 self.stop()
                 raise
         return [work.outcome for work in works]
+
+    @property
+    def store_id(self) -> str:
+        """Under which the receipts are kept."""
+        return self.remote.store_id
 
     def stop(self) -> None:
         """What is under way ends at the next extent; what was sent stays."""

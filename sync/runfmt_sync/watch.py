@@ -19,6 +19,7 @@ from runfmt.reading import CRASHED_AFTER, StoredRun
 from runfmt_sync.digests import Signature
 from runfmt_sync.inventory import signatures
 from runfmt_sync.push import Outcome, Push
+from runfmt_sync.track import Track
 
 __all__ = ["Watch", "Watcher"]
 
@@ -62,7 +63,7 @@ class Watch:
 
     def __init__(
         self,
-        connect: Callable[[], Push],
+        connect: Callable[[], Push | Track],
         look: Callable[[], Sequence[Path]],
         watcher: Watcher,
         *,
@@ -72,7 +73,7 @@ class Watch:
     ) -> None:
         self._connect, self._look, self._watcher = connect, look, watcher
         self._interval, self._is_meant, self._clock = interval, is_meant, clock
-        self._push: Push | None = None
+        self._push: Push | Track | None = None
         self._stop = threading.Event()
         self._seen: dict[Path, _Seen] = {}
         self._looked_at_all = clock()

@@ -70,7 +70,7 @@ def json_option(command: F) -> F:
 
 
 def open_named(remote: str | None) -> Remote:
-    """Open a remote by its name, URL or path; the default one without."""
+    """Open a mirror by its name, URL or path; the default one without."""
     from runfmt_sync.configuration import resolve
     from runfmt_sync.remotes import open_remote
 

@@ -24,8 +24,10 @@ from runfmt_sync.cli.common import (
 from runfmt_sync.words import printable
 
 if TYPE_CHECKING:
-    from runfmt_sync.push import Outcome
+    from runfmt_sync.push import Outcome, Progress, Push
     from runfmt_sync.remotes import Remote
+    from runfmt_sync.track import Track
+    from runfmt_sync.trackers import Tracker
 
 __all__ = ["pull", "recover", "remote", "sync", "verify"]
 
@@ -49,55 +51,86 @@ __all__ = ["pull", "recover", "remote", "sync", "verify"]
     show_default=True,
     help="Seconds between two looks.",
 )
+@click.option("--keys", multiple=True, help="To a tracker: only metrics that match this pattern.")
+@click.option(
+    "--every", type=click.IntRange(1), default=1, help="To a tracker: only every so many steps, and media."
+)
 @json_option
 def sync(
     paths: tuple[str, ...],
     remote: str | None,
-    dry_run: bool,
-    jobs: int,
-    verify: bool,
     watch: bool,
     interval: float,
     as_json: bool,
-    **which: Any,
+    project: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    **how: Any,
 ) -> None:
     """Bring what is not there yet. PATHS are runs, folders of runs, or the files of bundles."""
+    which: dict[str, Any] = {"project": project, "include": include, "exclude": exclude}
     if any(path.endswith(".runfmt") for path in paths):
         apply_bundles(paths, open_named(remote), as_json)
     elif not watch:
-        how = {"jobs": jobs, "believe": not verify, "dry_run": dry_run}
-        _sync_once(paths, open_named(remote), which, how, as_json)
-    elif dry_run or verify:
+        _sync_once(paths, remote, which, how, as_json)
+    elif how["dry_run"] or how["verify"]:
         raise UsageError("--watch goes with neither --dry-run nor --verify: call sync once more for those")
     else:
-        _watch(paths, remote, as_json, interval=interval, jobs=jobs, **which)
+        _watch(paths, remote, as_json, how, interval=interval, **which)
+
+
+def _mover(
+    place: Remote | Tracker,
+    *,
+    jobs: int,
+    verify: bool,
+    dry_run: bool,
+    keys: tuple[str, ...],
+    every: int,
+    progress: Progress | None = None,
+) -> Push | Track:
+    """What brings runs to a place."""
+    from runfmt_sync.push import Push
+    from runfmt_sync.track import Choice, Track
+    from runfmt_sync.trackers import Tracker
+
+    if isinstance(place, Tracker):
+        if verify:
+            raise UsageError(f"{place.url} is a tracker, which gives no bytes back: nothing can be verified")
+        choice = Choice(keys, every)
+        return Track(place, jobs=jobs, choice=choice, dry_run=dry_run, progress=progress)
+    if keys or every > 1:
+        raise UsageError(f"--keys and --every are for trackers; {place.url} takes runs as they are")
+    return Push(place, jobs=jobs, believe=not verify, dry_run=dry_run, progress=progress)
 
 
 def _sync_once(
-    paths: tuple[str, ...], remote: Remote, which: dict[str, Any], how: dict[str, Any], as_json: bool
+    paths: tuple[str, ...], remote: str | None, which: dict[str, Any], how: dict[str, Any], as_json: bool
 ) -> None:
+    from runfmt_sync.configuration import resolve
     from runfmt_sync.progress import show_progress
-    from runfmt_sync.push import Push
     from runfmt_sync.receipts import is_another_store
+    from runfmt_sync.remotes import open_place
     from runfmt_sync.selection import select_runs
 
-    folders = select_runs(paths, apart=Path(remote.url), **which)
+    place = open_place(resolve(remote))
+    folders = select_runs(paths, apart=Path(place.url), **which)
     with show_progress(quiet=as_json) as progress:
-        push = Push(remote, progress=progress, **how)
-        if remote.store_id and is_another_store(remote.url, remote.store_id):
-            click.echo(f"{remote.url} is not the store that it was last time: it is asked anew", err=True)
-        outcomes = push.run(folders)
-    said = {"remote": remote.url, "store": remote.store_id} if as_json else None
-    _finish(outcomes, push.fault, remote.url, nothing_in(paths), said)
+        mover = _mover(place, progress=progress, **how)
+        if mover.store_id and is_another_store(place.url, mover.store_id):
+            click.echo(f"{place.url} is not the store that it was last time: it is asked anew", err=True)
+        outcomes = mover.run(folders)
+    said = {"remote": place.url, "store": mover.store_id} if as_json else None
+    _finish(outcomes, mover.fault, place.url, nothing_in(paths), said)
 
 
 def _watch(
     paths: tuple[str, ...],
     remote: str | None,
     as_json: bool,
+    how: dict[str, Any],
     *,
     interval: float,
-    jobs: int,
     project: str | None,
     **patterns: Any,
 ) -> None:
@@ -106,8 +139,7 @@ def _watch(
 
     from runfmt_sync.configuration import resolve
     from runfmt_sync.progress import JsonWatcher, LineWatcher
-    from runfmt_sync.push import Push
-    from runfmt_sync.remotes import open_remote
+    from runfmt_sync.remotes import open_place
     from runfmt_sync.selection import is_of_project, select_runs
     from runfmt_sync.watch import Watch
 
@@ -115,7 +147,7 @@ def _watch(
     look = partial(select_runs, paths, apart=Path(url), **patterns)
     look()  # a folder that is not there is a mistake now, and bad luck later
     watch = Watch(
-        lambda: Push(open_remote(url, sleep=watch.pause), jobs=jobs),
+        lambda: _mover(open_place(url, sleep=watch.pause), **how),
         look,
         JsonWatcher() if as_json else LineWatcher(),
         interval=interval,

@@ -2,7 +2,7 @@
 
 ``/path`` and ``file://`` are directories. An installed package adds a scheme with
 an entry point in the group ``runfmt.remotes``: its name is the scheme, its object
-is called with the URL and gives a :class:`Remote`.
+is called with the URL and gives a :class:`Remote`, or a :class:`runfmt_sync.trackers.Tracker`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 from runfmt.errors import UsageError
 from runfmt_sync.extents import Piece, Refused, Wanted
 from runfmt_sync.plan import Ask, Have
+from runfmt_sync.trackers import Tracker
 
-__all__ = ["GROUP", "SMALL", "Remote", "fetch", "is_served", "open_remote", "read_each"]
+__all__ = ["GROUP", "SMALL", "Remote", "fetch", "is_served", "open_place", "open_remote", "read_each"]
 
 GROUP = "runfmt.remotes"
 SMALL = 2**20
@@ -74,10 +75,18 @@ def read_each(remote: Remote, wanted: Iterable[Wanted]) -> Iterator[bytes | None
 
 
 def open_remote(url: str, *, sleep: Callable[[float], None] = time.sleep) -> Remote:
-    """Open the remote behind a URL or a path; ``sleep`` waits so many seconds before a server is asked again.
+    """Open the mirror behind a URL or a path; ``sleep`` waits so many seconds before a server is asked again.
 
     Raises ``UsageError`` for a scheme that nobody serves, ``CommError`` if it is not there.
     """
+    place = open_place(url, sleep=sleep)
+    if isinstance(place, Tracker):
+        raise UsageError(f"{url} is a tracker: `runfmt sync` brings runs there, and nothing brings them back")
+    return place
+
+
+def open_place(url: str, *, sleep: Callable[[float], None] = time.sleep) -> Remote | Tracker:
+    """Open the mirror or the tracker behind a URL or a path, as :func:`open_remote` does."""
     from runfmt_sync.remotes.directory import DirectoryRemote
 
     scheme, rest = urlsplit(url).scheme, url
@@ -93,15 +102,13 @@ def open_remote(url: str, *, sleep: Callable[[float], None] = time.sleep) -> Rem
     # One letter is a drive, and a name with a slash before the colon is a path.
     if "://" not in url and not (len(scheme) > 1 and _serving(scheme)):
         return DirectoryRemote(rest)
-    if remote := _serving(scheme):
-        opened: Remote = remote(url)
+    if serving := _serving(scheme):
+        opened: Remote | Tracker = serving(url)
         return opened
     from importlib.metadata import entry_points
 
     known = sorted({"file", *entry_points(group=GROUP).names})
-    raise UsageError(
-        f"no remote for {scheme}:// is installed (there is: a folder, {', '.join(known)}): {url}"
-    )
+    raise UsageError(f"no remote for {scheme}: is installed (there is: a folder, {', '.join(known)}): {url}")
 
 
 def is_served(url: str) -> bool:

@@ -1,0 +1,90 @@
+"""The kinds of trackers that all keep one contract, each with a real counterpart.
+
+A kind has ``url``; ``tracker()``, as a sync that begins opens it, in another process by its ``opener``;
+``close``; and what the counterpart's own reader says of a run: ``scalars(id)``, by name the points as
+(step, value) in the order of steps, doubled ones twice; ``config(id)``; ``state(id)``; ``times(id, name)``
+in Unix seconds; ``count()`` of runs. ``lacks`` is what it cannot express, as its page says.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runfmt_sync.trackers import Tracker
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "tracker.py"
+
+
+class Kind:
+    """What most have in common."""
+
+    url: str
+    lacks: frozenset[str] = frozenset()
+    opener = "runfmt_sync.remotes:open_place"
+    states: ClassVar = {state: state for state in ("running", "finished", "failed", "killed", "preempted")}
+
+    def close(self) -> None:
+        """What was started ends."""
+
+
+class Example(Kind):
+    """The tracker of the examples."""
+
+    opener = "trackers.kinds:open_example"
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "runs.db"
+        self.url = f"sqlite:{self._path}"
+
+    def tracker(self) -> Tracker:
+        return open_example(self.url)
+
+    def scalars(self, run_id: str) -> dict[str, list[tuple[int, Any]]]:
+        found: dict[str, list[tuple[int, Any]]] = {}
+        for name, step, value in self._select("name, step, value", run_id, "order by step"):
+            found.setdefault(name, []).append((step, json.loads(value)))
+        return {name: points for name, points in found.items() if isinstance(points[0][1], (int, float))}
+
+    def times(self, run_id: str, name: str) -> list[float]:
+        return [time for time, found in self._select("time, name", run_id, "order by step") if found == name]
+
+    def config(self, run_id: str) -> dict[str, Any]:
+        return dict(json.loads(self._of("config", run_id)))
+
+    def state(self, run_id: str) -> str:
+        return str(self._of("state", run_id))
+
+    def count(self) -> int:
+        return int(self._query("select count(*) from runs")[0][0])
+
+    def _of(self, what: str, run_id: str) -> Any:
+        return self._query(f"select {what} from runs where id = ?", run_id)[0][0]
+
+    def _select(self, what: str, run_id: str, order: str) -> list[Any]:
+        joined = "points join runs on points.uid = runs.uid"
+        return self._query(f"select {what} from {joined} where id = ? {order}", run_id)
+
+    def _query(self, query: str, *values: str) -> list[Any]:
+        database = sqlite3.connect(self._path)
+        try:
+            return database.execute(query, values).fetchall()
+        finally:
+            database.close()
+
+
+def open_example(url: str) -> Tracker:
+    """The example, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("tracker", EXAMPLE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    opened: Tracker = module.Database(url)
+    return opened
+
+
+KINDS = {"example": Example}
