@@ -43,7 +43,7 @@ def test_sync_without_a_remote_says_the_line_that_adds_one(runfmt, runs):
     [
         ("unknown", 2, "there is no remote unknown, and no such folder: `runfmt remote add"),
         ("gone/stick", 3, "there is no folder gone for the remote gone/stick: mount it, or make it"),
-        ("x://host/y", 2, "no remote for x:// is installed (there is: a folder, "),
+        ("x://host/y", 2, "no remote for x: is installed (there is: a folder, "),
         ("file://other/x", 2, "names another host (other): write file:///path"),
         ("a-file", 3, "the remote a-file is a file: name a folder"),
     ],
@@ -149,7 +149,7 @@ def test_json_has_remote_fault_and_all_of_each_run(runfmt, runs, stick):
     notes = outcome.pop("notes")
     assert outcome == {
         "folder": "runs/first", "id": "first", "uid": read(run / "run.json")["uid"], "status": "synced",
-        "extents": 8, "size": size, "files": 8, "proved": size, "problems": [],
+        "extents": 8, "size": size, "files": 8, "proved": size, "rows": None, "problems": [],
     }  # fmt: skip
     assert [note[-6:] for note in notes] == ["[R006]", "[R007]"]
 
