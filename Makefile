@@ -6,7 +6,7 @@ SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml R
 # The environment holds the project as an editable install (make dev) or as a wheel (make test).
 INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 
-.PHONY: help tools dev wheel lint type test demo soak bench pictures clean
+.PHONY: help tools dev wheel lint type test demo soak billion bench pictures clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -64,6 +64,9 @@ KILLS ?= 200
 soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sync 2,000 histories, 2 GB and ten bad minutes; count what is missing
 	KILLS=$(KILLS) RUNFMT_TEST_KILLS=1000 RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
 	$(BIN)/pytest -q -n 2 tests/fault/test_kill.py tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
+
+billion: $(INSTALLED) ## look at a billion points: half an hour, 45 GB of disk
+	$(BIN)/python benchmarks/view.py --rows 100000 --alone
 
 bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py

@@ -1,6 +1,6 @@
 """Measure how fast runs are looked at, and one per cent of them beside TensorBoard and Trackio.
 
-    python benchmarks/view.py [--runs 100] [--metrics 100] [--rows 10000] [--peers FOLDER] [--json]
+    python benchmarks/view.py [--runs 100] [--metrics 100] [--rows 10000] [--peers FOLDER | --alone] [--json]
 
 The page is opened in a real Chromium: a chart counts as drawn when its curves are on it. The peers are
 installed by pip into environments of their own, which ``--peers`` keeps. They get the same runs with a
@@ -339,8 +339,9 @@ def show(found: dict[str, Any]) -> None:
     ):
         print(f"{what:<34} {one[name]:>7.2f} s")
     print(f"{'peak of the server':<34} {one['peak_bytes'] / 2**20:>7.0f} MiB")
-    print(f"\n{'one per cent':<12} {'start to all':>13} {'all again':>10} {'ratio':>6} {'peak':>10}")
-    for name, peer in found["beside"].items():
+    if "beside" in found:
+        print(f"\n{'one per cent':<12} {'start to all':>13} {'all again':>10} {'ratio':>6} {'peak':>10}")
+    for name, peer in found.get("beside", {}).items():
         times = peer["ask_s"] / found["beside"]["runfmt"]["ask_s"]
         memory = peer["peak_bytes"] / 2**20
         print(
@@ -356,17 +357,17 @@ def main() -> None:
     parser.add_argument("--metrics", type=int, default=100)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--peers", type=Path, help="a folder that keeps the peers' environments")
+    parser.add_argument("--alone", action="store_true", help="without the peers")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     sizes = options.runs, options.metrics, options.rows
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         few = (options.runs, options.metrics // 10, options.rows // 10)
-        found = {
-            "runs": sizes,
-            "beside": beside(scratch, options.peers or scratch / "peers", *few),
-            "full": full(scratch, *sizes),
-        }
+        found: dict[str, Any] = {"runs": sizes}
+        if not options.alone:
+            found["beside"] = beside(scratch, options.peers or scratch / "peers", *few)
+        found["full"] = full(scratch, *sizes)
     print(json.dumps(found, indent=2)) if options.json else show(found)
 
 
