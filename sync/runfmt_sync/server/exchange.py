@@ -26,6 +26,8 @@ __all__ = ["FAILURES", "MAX_JSON", "as_json", "body_of", "failed", "problem", "s
 MAX_JSON = 8 * 2**20
 DRAINED = 16
 """So many times the most bytes are read to their end and thrown away, so that the answer is heard."""
+WRITTEN = 2**19
+"""Bytes of a request that are written at once, by another thread: a disk may be slow."""
 IDLE = 60.0
 """Seconds for which a request may send nothing."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -81,16 +83,20 @@ async def said(request: Request) -> Any:
 async def body_of(request: Request, limit: int) -> BinaryIO:
     """The bytes of a request, in memory or in a temporary file (H030)."""
     spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=2**20))  # noqa: SIM115
-    stream, size = request.stream(), 0
+    size, waiting = 0, bytearray()
     try:
         with anyio.fail_after(IDLE) as patience:
-            async for chunk in stream:
+            async for chunk in request.stream():
                 patience.deadline = anyio.current_time() + IDLE
                 size += len(chunk)
-                if size <= limit:
-                    await run_in_threadpool(spool.write, chunk)
-                elif size > DRAINED * limit:
+                if size > DRAINED * limit:
                     break
+                if size <= limit:
+                    waiting += chunk
+                if len(waiting) >= WRITTEN:
+                    await run_in_threadpool(spool.write, waiting)
+                    waiting = bytearray()
+        spool.write(waiting)
         if size > limit:
             raise HTTPException(413, f"more than {limit:,} bytes: send less at once")
     except BaseException as error:
