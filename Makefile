@@ -11,13 +11,14 @@ INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-tools: ## see to the programs that pip does not bring: chromium, git, jq, minisign, node, venv
+tools: ## see to the programs that pip does not bring: chromium, git, jq, minisign, node, postgresql, venv
 	@missing=; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v jq >/dev/null || missing="$$missing jq"; \
 	command -v minisign >/dev/null || missing="$$missing minisign"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \

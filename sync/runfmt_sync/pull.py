@@ -6,7 +6,7 @@ What is small comes together, for many runs at once (``remotes.fetch``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -23,7 +23,7 @@ from runfmt_sync.push import Outcome, Progress
 from runfmt_sync.remotes import SMALL, Remote, fetch
 from runfmt_sync.store import Store
 
-__all__ = ["chosen", "pull"]
+__all__ = ["MORE_HERE", "Puller", "chosen", "pull"]
 
 TOGETHER = 64
 """Runs that are asked about and made durable at once."""
@@ -75,25 +75,30 @@ def pull(
     """Bring runs, given by uid and id, to a folder; gives what became of each, and why the remote gave up."""
     store = Store(root)
     store.prepare()
-    puller = _Pull(remote, store, progress or Progress())
-    works = [_Work(Outcome(root / run_id, run_id, uid)) for uid, run_id in runs.items()]
-    works.sort(key=lambda work: work.uid[-2:])  # in the order in which a store locks them
-    fault = None
-    for start in range(0, len(works), TOGETHER):
-        try:
-            puller.bring(works[start : start + TOGETHER])
-        except CommError as error:
-            fault = error
-            break
-    return [work.outcome for work in works], fault
+    return Puller(remote, store, progress).pull(runs)
 
 
-class _Pull:
-    def __init__(self, remote: Remote, store: Store, progress: Progress) -> None:
-        self._remote, self._store, self._progress = remote, store, progress
+class Puller:
+    """Brings runs from a remote to a store, again and again."""
+
+    def __init__(self, remote: Remote, store: Store, progress: Progress | None = None) -> None:
+        self._remote, self._store, self._progress = remote, store, progress or Progress()
         self._digests = KnownDigests(store.private / "digests.jsonl")
 
-    def bring(self, works: list[_Work]) -> None:
+    def pull(self, runs: Mapping[str, str]) -> tuple[list[Outcome], CommError | None]:
+        """Bring runs, given by uid and id; gives what became of each, and why the remote gave up."""
+        works = [_Work(Outcome(self._store.root / run_id, run_id, uid)) for uid, run_id in runs.items()]
+        works.sort(key=lambda work: work.uid[-2:])  # in the order in which a store locks them
+        fault = None
+        for start in range(0, len(works), TOGETHER):
+            try:
+                self._bring(works[start : start + TOGETHER])
+            except CommError as error:
+                fault = error
+                break
+        return [work.outcome for work in works], fault
+
+    def _bring(self, works: list[_Work]) -> None:
         for _ in range(TRIES):
             works = [work for work in works if not work.is_done]
             if not works:

@@ -226,6 +226,9 @@ class Store:
         """When a run was deleted, empty if it was not."""
         return deleted(self.root, uid)
 
+    def edited(self, uid: str) -> None:
+        """The edits of a run were changed where it lies, which is all there is to do."""
+
     # Applying
 
     def apply(self, pieces: Iterable[Piece]) -> dict[str, Refused]:

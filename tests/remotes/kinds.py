@@ -25,6 +25,8 @@ from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
 from runfmt_sync.server.serve import Server
+from runfmt_sync.server.service import Service
+from runfmt_sync.server.shared import open_shared
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "remote_server.py"
 
@@ -153,6 +155,20 @@ class Small(Http):
         return next(self.root.glob(f"*/{run_id}"), self.root / run_id)
 
 
+class Shared(Http):
+    """A server whose store is a folder that others may serve too; what is looked at is a copy."""
+
+    def start(self) -> None:
+        self._copy = self.root.parent.with_name("worker")
+        database = f"sqlite:///{self.root.parent.with_name('shared.sqlite')}"
+        service = Service(*open_shared(str(self.root), database, self._copy))
+        self._server = Server(service, port=self._port)
+        self.url = self._server.url
+        self._port = int(self.url.rpartition(":")[2])
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+
+
 class Carried(Directory):
     """A folder that is reached by files only."""
 
@@ -172,4 +188,4 @@ def load_example() -> ModuleType:
     return module
 
 
-KINDS = {"directory": Directory, "http": Http, "small": Small, "bundle": Carried}
+KINDS = {"directory": Directory, "http": Http, "small": Small, "shared": Shared, "bundle": Carried}

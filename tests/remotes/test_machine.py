@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
     def restart(self):
         if self.service:
             self.service.close()
-        self.service = Service(self.root)
+        self.service = Service.of(self.root)
         app = make_app(self.service, is_open=True, limit=RateLimit(1e9, 1e9))
         if hasattr(self, "network"):
             self.network.app = app

@@ -19,7 +19,7 @@ from runfmt_sync.server import app, exchange
 from runfmt_sync.server.guard import RateLimit, host_of
 from runfmt_sync.server.serve import Server
 from runfmt_sync.server.service import Service
-from runfmt_sync.server.tokens import Tokens
+from runfmt_sync.server.tokens import TokenFile, Tokens
 from runfmt_sync.store import Store
 from runmaker import assert_same, contents, make_run, read, rows, runs_in
 from serving import ServerProcess, serving
@@ -90,7 +90,7 @@ def test_caller_that_asks_too_much_is_told_to_wait(data, monkeypatch):  # H007
 def _token(data):
     there = Store(data)
     there.prepare()
-    return Tokens(there).add("ann", ["admin"])
+    return Tokens(TokenFile(there)).add("ann", ["admin"])
 
 
 @pytest.mark.parametrize("options", [{"host": "0.0.0.0"}, {"host_names": ["runs.example.org"]}])
@@ -102,7 +102,7 @@ def test_server_for_others_is_not_started_without_tokens(data, options):
         where = server.url.replace("0.0.0.0", "127.0.0.1")
         with Client(where, token).session as session:
             assert session.get(f"{where}/v1").ok
-        Tokens(server.service.store).revoke("ann")
+        Tokens(TokenFile(server.service.store)).revoke("ann")
         assert requests.get(f"{where}/v1", timeout=60).status_code == 401  # never open again
 
 
@@ -206,7 +206,7 @@ def test_sigterm_lets_requests_end(data, runs):
 
 def test_answers_are_sent_without_delay(server):
     """What is accepted inherits it: no answer waits for an acknowledgement of its first packet."""
-    assert server._listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert server.listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_caller_that_falls_silent_is_let_go(data, monkeypatch):
@@ -226,7 +226,7 @@ class _Clock(asyncio.SelectorEventLoop):
 
 def _upload(data, body, pause):
     """The status for a bundle whose bytes come in three parts, after so many seconds each."""
-    service, loop, status = Service(data), _Clock(), []
+    service, loop, status = Service.of(data), _Clock(), []
     application = app.make_app(service, is_open=True)
     scope = {"type": "http", "method": "POST", "path": "/v1/bundles", "query_string": b"", "headers": []}
     parts = [body[:1000], body[1000:2000], body[2000:]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from runfmt.errors import UsageError
@@ -17,7 +17,9 @@ from runfmt_sync.extents import Piece, Refused, Wanted
 from runfmt_sync.plan import Ask, Have
 from runfmt_sync.trackers import Tracker
 
-__all__ = ["GROUP", "SMALL", "Remote", "fetch", "is_served", "open_place", "open_remote", "read_each"]
+__all__ = [
+    "GROUP", "SMALL", "Mirror", "Remote", "fetch", "is_served", "open_place", "open_remote", "read_each",
+]  # fmt: skip
 
 GROUP = "runfmt.remotes"
 SMALL = 2**20
@@ -50,6 +52,17 @@ class Remote(Protocol):
 
     def ids(self) -> dict[str, str]:
         """The id of each run that is there, by uid."""
+
+
+@runtime_checkable
+class Mirror(Remote, Protocol):
+    """A remote that a server may stand on."""
+
+    def delete(self, uid: str, by: str) -> str:
+        """Remove a run for good, so that it is not taken again. Gives the time, also if it was before.
+
+        Raises ``FileNotFoundError`` if it never was here.
+        """
 
 
 def fetch(remote: Remote, wanted: Sequence[Wanted]) -> Iterator[bytes | None]:

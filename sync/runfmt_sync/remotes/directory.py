@@ -62,6 +62,11 @@ class DirectoryRemote:
         with self._faults(but=FileNotFoundError):
             return self.store.read(uid, path, offset)
 
+    def delete(self, uid: str, by: str) -> str:
+        """Remove a run, and remember that."""
+        with self._faults(but=FileNotFoundError):
+            return self.store.delete(uid, by)
+
     def ids(self) -> dict[str, str]:
         """The id of each run in the directory; a run that must be refused is warned of."""
         return {run.uid: run.id for run in self._runs() if run.uid}

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runfmt.errors import FormatError, explain
+from runfmt.errors import CommError, FormatError, explain
 from runfmt_sync.digests import Changed
 from runfmt_sync.extents import Refused
 from runfmt_sync.server.reading import Absent
@@ -31,7 +31,17 @@ WRITTEN = 2**19
 IDLE = 60.0
 """Seconds for which a request may send nothing."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-FAILURES = (HTTPException, FormatError, Absent, Refused, Changed, OSError, ClientDisconnect, Exception)
+FAILURES = (
+    HTTPException,
+    FormatError,
+    Absent,
+    Refused,
+    Changed,
+    CommError,
+    OSError,
+    ClientDisconnect,
+    Exception,
+)
 
 log = logging.getLogger("runfmt.server")
 
@@ -57,6 +67,11 @@ def failed(_: Request, error: Exception) -> Response:
         return problem(503, "it changes while it is read: ask again", {"Retry-After": "1"})
     if isinstance(error, ClientDisconnect):
         return problem(400, "the request was not sent to its end")
+    if isinstance(error, CommError):
+        log.error("a request failed: %s", error)
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_ROOM:
+            return failed(_, error.__cause__)
+        return problem(503, "the store is away: ask again", {"Retry-After": "1"})
     if isinstance(error, OSError):
         log.error("a request failed: %s", explain(error))
         return problem(507 if error.errno in NO_ROOM else 500, error.strerror or "a disk failed")  # H033

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ from runfmt_sync.server.folder import Folder
 from runfmt_sync.server.guard import LOOPBACK
 from runfmt_sync.server.service import Service
 from runfmt_sync.server.tokens import OneToken
+from runfmt_sync.server.workers import LISTENER
 
-__all__ = ["Server", "Viewer"]
+__all__ = ["Server", "Viewer", "address", "listener"]
 
 GRACE = 30
 """Seconds that requests under way have to end when the server is told to stop."""
@@ -31,9 +33,8 @@ class _Listening:
     """Listens when it is made; ``url`` says where."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._listener = _listen(host, port)
-        where = f"[{host}]" if ":" in host else host
-        self.url = f"http://{where}:{self._listener.getsockname()[1]}"
+        self.listener = listener(host, port)
+        self.url = address(self.listener)
 
     def _answer_with(self, app: ASGIApp, **options: Any) -> None:
         self._server = uvicorn.Server(
@@ -51,7 +52,7 @@ class _Listening:
 
     def run(self) -> None:
         """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
-        self._server.run(sockets=[self._listener])
+        self._server.run(sockets=[self.listener])
 
     def stop(self) -> None:
         """End :meth:`run`, which runs in another thread."""
@@ -59,19 +60,21 @@ class _Listening:
 
 
 class Server(_Listening):
-    """Serves a directory of runs. Port 0 is any that is free; ``url`` says which.
+    """Serves a service, or that of a directory of runs. Port 0 is any that is free; ``url`` says which.
 
     ``host_names`` are those by which others call it, for whom it then is there. Raises ``UsageError``
     if others could reach it without a token, ``CommError`` if the address is not to be had.
     """
 
-    def __init__(self, root: Path, host: str = "127.0.0.1", port: int = 0, host_names: Sequence[str] = ()):
-        self.service = Service(root)
+    def __init__(
+        self, what: Path | Service, host: str = "127.0.0.1", port: int = 0, host_names: Sequence[str] = ()
+    ) -> None:
+        self.service = Service.of(what) if isinstance(what, Path) else what
         is_private = is_loopback(host) and not host_names
         if not is_private and not self.service.tokens.all():
             raise UsageError(
                 f"whoever reaches {host} could read and write all runs: "
-                f"`runfmt token add NAME --data {root}` gives somebody a token, then start again"
+                "`runfmt token add NAME`, with its --data or --db, gives somebody a token; then start again"
             )
         super().__init__(host, port)
         names = {*LOOPBACK, *host_names} if is_private or host_names else ()
@@ -99,15 +102,24 @@ class Viewer(_Listening):
         self._answer_with(app, timeout_graceful_shutdown=1, log_level="critical")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def address(listener: socket.socket) -> str:
+    """The URL of who listens at a socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens: the one that workers share, if this is one of them. Raises ``CommError``."""
+    if shared := os.environ.get(LISTENER):
+        return socket.socket(fileno=int(shared))
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        made = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise CommError(
             f"{host} port {port} is not to be had: {explain(error)}; take another --port"
         ) from None
     # Else the second packet of an answer waits 40 ms until the first is acknowledged; asyncio sets it
     # only on sockets that were made for TCP by number. What is accepted has what the listener has.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made

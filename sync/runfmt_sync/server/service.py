@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runfmt.errors import FormatError
 from runfmt.layout import RUN
@@ -23,8 +23,11 @@ from runfmt_sync.plan import Ask, Have
 from runfmt_sync.server.folder import Paced, mark_of
 from runfmt_sync.server.reading import Absent, Reading
 from runfmt_sync.server.records import Audit, Counters
-from runfmt_sync.server.tokens import Caller, Tokens
+from runfmt_sync.server.tokens import Caller, TokenFile, Tokens
 from runfmt_sync.store import Store
+
+if TYPE_CHECKING:
+    from runfmt_sync.server.shared import SharedStore
 
 __all__ = ["Service"]
 
@@ -38,10 +41,8 @@ NOT_HIS = "the run is of another project than the token"
 class Service:
     """May be called from several threads; what a caller may not see is not there for him."""
 
-    def __init__(self, root: Path) -> None:
-        self.store = Store(root)
-        self.store.prepare()
-        self.tokens = Tokens(self.store)
+    def __init__(self, store: Store | SharedStore, tokens: Tokens) -> None:
+        self.store, self.tokens = store, tokens
         self.counters = Counters()
         self._audit = Audit(self.store.private / "audit.jsonl")
         self._digests = KnownDigests(self.store.private / "digests.jsonl")
@@ -49,6 +50,13 @@ class Service:
         self.reading.keep_only(self.store.runs)
         self._projects = _Projects()
         self._look = Paced(self.store.look, LOOK_EVERY, REST)
+
+    @classmethod
+    def of(cls, root: Path) -> Service:
+        """The service of a folder, which is made a store if it is none."""
+        store = Store(root)
+        store.prepare()
+        return cls(store, Tokens(TokenFile(store)))
 
     def close(self) -> None:
         """Close what is open."""
@@ -144,6 +152,7 @@ class Service:
     def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
         """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none."""
         edits = self.reading.edit(self.visible(caller), uid, data, caller.name)
+        self.store.edited(uid)
         self._audit.wrote(caller.name, "edit", uid, bytes=len(data))
         return edits
 

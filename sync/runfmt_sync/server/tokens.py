@@ -6,16 +6,17 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
 from runfmt.documents import read_document, replace_document
 from runfmt.errors import FormatError, UsageError
 from runfmt_sync.store import Store
 
-__all__ = ["ANYBODY", "SCOPES", "Caller", "OneToken", "Tokens"]
+__all__ = ["ANYBODY", "SCOPES", "Caller", "Kept", "OneToken", "TokenFile", "Tokens"]
 
 SCOPES = ("read", "append", "admin")
 """``read`` runs, ``append`` to them, or, as ``admin``, both and delete them."""
@@ -65,21 +66,46 @@ class OneToken:
         return self._caller if hmac.compare_digest(self._digest, _digest(token)) else None
 
 
-class Tokens:
-    """The tokens of a store, in ``tokens.json``; what another process adds or revokes counts at once."""
+class Kept(Protocol):
+    """A small JSON object that is kept somewhere, and changed by one at a time."""
+
+    def read(self) -> dict[str, Any]:
+        """What is kept, empty if nothing is."""
+
+    def changing(self) -> AbstractContextManager[dict[str, Any]]:
+        """What is kept, to be changed in the block."""
+
+
+class TokenFile:
+    """``tokens.json`` of a store, which several processes may change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._path = store.private / "tokens.json"
 
+    def read(self) -> dict[str, Any]:
+        """What is in it."""
+        return read_document(self._path)
+
+    @contextmanager
+    def changing(self) -> Iterator[dict[str, Any]]:
+        """What is in it, replaced behind the block if it changed."""
+        with self._store.locks().take("tokens"):
+            before = self.read()
+            yield (document := dict(before))
+            if document != before:
+                replace_document(self._path, document, mode=0o600)
+
+
+class Tokens:
+    """The tokens of a server; what another process adds or revokes counts at once."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
     def all(self) -> dict[str, dict[str, Any]]:
         """What is kept of each token, by its id."""
-        document = read_document(self._path)
-        if not all(
-            isinstance(kept, dict) and isinstance(kept.get("sha256"), str) for kept in document.values()
-        ):
-            raise FormatError("H005", "no tokens can be read from it: mend or remove it", str(self._path))
-        return document
+        return _checked(self._kept.read())
 
     def add(self, name: str, scopes: Iterable[str], project: str | None = None) -> str:
         """Make a token, which is shown this once. Raises ``UsageError`` for a malformed name or scope."""
@@ -97,18 +123,17 @@ class Tokens:
             "scopes": scopes,
             "created_at": _now(),
         }
-        with self._store.locks().take("tokens"):
-            replace_document(self._path, {**self.all(), token_id: kept}, mode=0o600)
+        with self._kept.changing() as there:
+            _checked(there)[token_id] = kept
         return token
 
     def revoke(self, name: str) -> int:
         """Forget the tokens of a name or an id; gives how many there were."""
-        with self._store.locks().take("tokens"):
-            there = self.all()
-            kept = {key: one for key, one in there.items() if name not in (key, one.get("name"))}
-            if len(kept) < len(there):
-                replace_document(self._path, kept, mode=0o600)
-        return len(there) - len(kept)
+        with self._kept.changing() as there:
+            meant = [key for key, one in _checked(there).items() if name in (key, one.get("name"))]
+            for key in meant:
+                del there[key]
+        return len(meant)
 
     def caller(self, token: str) -> Caller | None:
         """Whom a token is from, None if nobody gave it out."""
@@ -117,6 +142,12 @@ class Tokens:
         if kept is None or not hmac.compare_digest(kept["sha256"], _digest(token)):
             return None
         return _caller(kept)
+
+
+def _checked(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if not all(isinstance(kept, dict) and isinstance(kept.get("sha256"), str) for kept in document.values()):
+        raise FormatError("H005", "no tokens can be read from what is kept of them: mend or remove it")
+    return document
 
 
 def _caller(kept: Mapping[str, Any]) -> Caller:
