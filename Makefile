@@ -18,7 +18,7 @@ tools: ## see to the programs that pip does not bring: chromium, git, jq, minisi
 	command -v jq >/dev/null || missing="$$missing jq"; \
 	command -v minisign >/dev/null || missing="$$missing minisign"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
-	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	set -- /usr/lib/postgresql/*/bin/initdb; [ -x "$$1" ] || missing="$$missing postgresql"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
