@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import uuid
+from functools import cache
 from pathlib import Path
 
 PROGRAMS = max(
@@ -50,7 +54,17 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self._data)
 
-    def database(self, name: str) -> str:
+    def database(self) -> str:
         """The URL of a new database."""
+        name = f"d{uuid.uuid4().hex}"
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "runfmt", name)
         return f"postgresql://runfmt@127.0.0.1:{self.port}/{name}"
+
+
+@cache
+def running() -> Postgres:
+    """The one of this process."""
+    server = Postgres()
+    atexit.register(shutil.rmtree, server.folder, ignore_errors=True)
+    atexit.register(server.stop)
+    return server

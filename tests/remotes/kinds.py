@@ -12,15 +12,20 @@ import errno
 import importlib.util
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from wsgiref.simple_server import make_server
 
 import pytest
+import requests
 
 from carrying import open_carried
+from postgres import running
 from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
@@ -156,17 +161,50 @@ class Small(Http):
 
 
 class Shared(Http):
-    """A server whose store is a folder that others may serve too; what is looked at is a copy."""
+    """Two servers of one store, which clients ask in turns; what is looked at are their copies."""
+
+    opener = "remotes.kinds:open_in_turns"
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.clock = root, Clock()
+        self._database, self._ports = running().database(), [0, 0]
+        self.start()
 
     def start(self) -> None:
-        self._copy = self.root.parent.with_name("worker")
-        database = f"sqlite:///{self.root.parent.with_name('shared.sqlite')}"
-        service = Service(*open_shared(str(self.root), database, self._copy))
-        self._server = Server(service, port=self._port)
-        self.url = self._server.url
-        self._port = int(self.url.rpartition(":")[2])
-        self._thread = threading.Thread(target=self._server.run)
-        self._thread.start()
+        copies = [self.root.parent.with_name(f"worker{number}") for number in range(2)]
+        services = [Service(*open_shared(str(self.root), self._database, copy)) for copy in copies]
+        pairs = zip(services, self._ports, strict=True)
+        self._servers = [Server(service, port=port) for service, port in pairs]
+        self.url = " ".join(server.url for server in self._servers)
+        self._ports = [int(server.url.rpartition(":")[2]) for server in self._servers]
+        self._threads = [threading.Thread(target=server.run) for server in self._servers]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.stop()
+            thread.join(60)
+
+    def remote(self) -> Remote:
+        return InTurns(self.url, self.clock.sleep)
+
+
+class InTurns(HttpRemote):
+    """Each request goes to the next of some servers."""
+
+    def __init__(self, urls: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._turns = cycle(urls.split())
+        super().__init__(next(self._turns), sleep=sleep)
+
+    def request(self, *words: Any, **options: Any) -> requests.Response:
+        self.url = next(self._turns)
+        return super().request(*words, **options)
+
+
+def open_in_turns(urls: str) -> Remote:
+    """The servers, in another process."""
+    return InTurns(urls)
 
 
 class Carried(Directory):

@@ -3,11 +3,10 @@
 import subprocess
 import sys
 import threading
-import uuid
 
 import pytest
 
-from postgres import Postgres
+from postgres import running
 from runfmt.errors import UsageError
 from runfmt_sync.server.database import Database
 from runfmt_sync.server.tokens import Tokens
@@ -21,18 +20,11 @@ with Database(sys.argv[1]).writing([sys.argv[2]]):
 """
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    server = Postgres()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.sqlite"
-    return request.getfixturevalue("postgres").database(f"d{uuid.uuid4().hex}")
+    return running().database()
 
 
 @pytest.fixture
@@ -145,9 +137,9 @@ def test_tokens_of_workers_that_add_at_once_are_all_kept(database, url):
     assert tokens.caller(made[3]) is None
 
 
-def test_database_that_is_away_is_a_fault_that_passes(postgres):
-    url = postgres.database("away")
-    database = Database(url)
+def test_database_that_is_away_is_a_fault_that_passes():
+    postgres = running()
+    database = Database(postgres.database())
     with database.writing(["a"]):
         pass
     postgres.kill()

@@ -58,6 +58,9 @@ class Remote(Protocol):
 class Mirror(Remote, Protocol):
     """A remote that a server may stand on."""
 
+    def look(self) -> None:
+        """Take notice of what others have done there."""
+
     def delete(self, uid: str, by: str) -> str:
         """Remove a run for good, so that it is not taken again. Gives the time, also if it was before.
 

@@ -62,6 +62,11 @@ class DirectoryRemote:
         with self._faults(but=FileNotFoundError):
             return self.store.read(uid, path, offset)
 
+    def look(self) -> None:
+        """Find the runs that others brought."""
+        with self._faults():
+            self.store.look()
+
     def delete(self, uid: str, by: str) -> str:
         """Remove a run, and remember that."""
         with self._faults(but=FileNotFoundError):

@@ -160,6 +160,11 @@ class Database:
             found = connection.execute(union(behind, written)).all()
         return [Change(*row) for row in sorted(found, key=lambda row: row[1])]
 
+    def latest(self) -> int:
+        """The number of the last change."""
+        with self.transaction() as connection:
+            return _counter(connection, "changes")
+
     def take_over(self) -> list[str]:
         """Count as changed what workers were writing that are dead; gives these runs."""
         if self._locks:

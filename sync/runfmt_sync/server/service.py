@@ -49,7 +49,8 @@ class Service:
         self.reading = Reading(self.store.private, self.store.private / "index")
         self.reading.keep_only(self.store.runs)
         self._projects = _Projects()
-        self._look = Paced(self.store.look, LOOK_EVERY, REST)
+        is_folder = isinstance(store, Store)  # where it is not told what changed, and has to search
+        self._look = Paced(store.look, LOOK_EVERY, REST) if is_folder else store.look
 
     @classmethod
     def of(cls, root: Path) -> Service:
@@ -62,6 +63,8 @@ class Service:
         """Close what is open."""
         self.reading.close()
         self._audit.close()
+        if not isinstance(self.store, Store):
+            self.store.close()
 
     def try_to_write(self) -> None:
         """Find out whether runs can be taken. Raises ``OSError``."""

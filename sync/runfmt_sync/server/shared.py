@@ -43,7 +43,7 @@ class SharedStore:
         self._copy.prepare()
         self._puller = Puller(mirror, self._copy)
         self._mark = self._copy.private / "follows.json"
-        self._following = threading.Lock()
+        self._following, self._noticed = threading.Lock(), -1
         database.know([*mirror.ids()])
         self._seen = self._read_mark()
 
@@ -82,9 +82,14 @@ class SharedStore:
 
         Who hears of edits reads them next, from the copy, and lays his own over them.
         """
+        self._notice()
         found = self._mirror.have([*asks], believe=believe)
-        with self._following:
-            self._pull([uid for uid, have in found.items() if self._has_other_edits(uid, have)])
+        self.look()
+        behind = [uid for uid, have in found.items() if self._has_other_edits(uid, have)]
+        if behind:  # somebody changed them in the mirror without a word: all are told
+            with self._database.writing(behind):
+                pass
+            self.look()
         return found
 
     def _has_other_edits(self, uid: str, have: Have) -> bool:
@@ -103,6 +108,7 @@ class SharedStore:
         if not uids:
             return {}
         with self._database.writing(uids):
+            self._notice()
             fault_point("shared.locked")
             refused = self._mirror.apply(taken)
             fault_point("shared.applied")
@@ -119,22 +125,38 @@ class SharedStore:
     def delete(self, uid: str, by: str) -> str:
         """Remove a run for good. Gives the time, also if it was before."""
         with self._database.writing([uid], deleted=True):
+            self._notice()
             deleted = self._mirror.delete(uid, by)
         self._forget(uid)
         return deleted
+
+    def _notice(self) -> None:
+        """Take notice of what other workers did in the mirror."""
+        latest = self._database.latest()
+        if latest != self._noticed:
+            self._mirror.look()
+            self._noticed = latest
 
     # The copy
 
     def look(self) -> None:
         """Follow the mirror: pull what changed, forget what was deleted."""
         with self._following:
-            self._database.take_over()
             changes = self._database.changes(self._seen)
+            if not changes:
+                return
+            if any(change.version == 0 for change in changes) and self._database.take_over():
+                changes = self._database.changes(self._seen)
+            self._notice()
             try:
                 self._follow(changes)
             except CommError as error:
                 log.warning("the copy in %s is not up to date: %s", self.root, error)
         self._copy.look()
+
+    def close(self) -> None:
+        """Give back what is open."""
+        self._database.close()
 
     def _follow(self, changes: Sequence[Change]) -> None:
         for change in changes:
