@@ -20,7 +20,7 @@ from runfmt.errors import FormatError
 from runfmt.layout import EDITS, PRIVATE_EDITS_LOCK
 from runfmt.rows import decode_document, encode_document
 
-__all__ = ["add_edits", "author", "lay_edits_together"]
+__all__ = ["add_edits", "author", "laid_together", "lay_edits_together"]
 
 WAIT = 30.0
 """Seconds after which the lock is given up; nobody holds it for longer than a write takes."""
@@ -53,17 +53,18 @@ def lay_edits_together(run: Path, data: bytes) -> None:
 
     Raises ``FormatError`` (R091) if one of the two cannot be read, ``OSError``.
     """
+    _change(run, lambda there: laid_together(there, data, str(run / EDITS)))
 
-    def change(there: bytes) -> bytes:
-        if there in (b"", data):
-            return data
-        ours, theirs = _read(there, str(run / EDITS)), _read(data, f"{EDITS} of the other side")
-        merged = merge_edits(ours, theirs)
-        if are_same(merged, theirs):
-            return data
-        return there if are_same(merged, ours) else encode_document(merged)
 
-    _change(run, change)
+def laid_together(there: bytes, data: bytes, path: str = EDITS) -> bytes:
+    """What two sides' ``edits.json`` come to (R096). Raises ``FormatError`` (R091) for what is none."""
+    if there in (b"", data):
+        return data
+    ours, theirs = _read(there, path), _read(data, f"{EDITS} of the other side")
+    merged = merge_edits(ours, theirs)
+    if are_same(merged, theirs):
+        return data
+    return there if are_same(merged, ours) else encode_document(merged)
 
 
 def _change(run: Path, change: Callable[[bytes], bytes]) -> None:

@@ -38,7 +38,7 @@ from runfmt.layout import (
 from runfmt.rows import decode, marked
 from runfmt.summary import Aggregate, summarise
 
-__all__ = ["StoredRun", "describe", "find_runs", "has_crashed", "last_timestamp", "unix_time"]
+__all__ = ["StoredRun", "describe", "find_runs", "has_crashed", "last_timestamp", "refuse_future", "unix_time"]
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
@@ -368,7 +368,7 @@ def _read_run_document(run: Path) -> tuple[dict[str, Any], list[Problem]]:
     document, problems = _read_document(run, RUN, "R010")
     if any(problem.rule == "R010" for problem in problems):
         return document, problems
-    _refuse_future(document, str(run / RUN))
+    refuse_future(document, str(run / RUN))
     if wrong := _wrong_key(document):
         text = f"no readable {wrong}" if document else "missing or empty"
         return document, [
@@ -382,7 +382,8 @@ def _read_run_document(run: Path) -> tuple[dict[str, Any], list[Problem]]:
     return document, problems
 
 
-def _refuse_future(document: dict[str, Any], path: str) -> None:
+def refuse_future(document: Mapping[str, Any], path: str) -> None:
+    """Raise ``FormatError`` (R011, R012) for a ``run.json`` of a format that is not known here."""
     version, requires = document.get("runfmt"), document.get("requires")
     if not _is_integer(version):
         return

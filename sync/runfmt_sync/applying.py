@@ -33,7 +33,7 @@ from runfmt_sync.inventory import committed_size
 if TYPE_CHECKING:
     from runfmt_sync.store import Store
 
-__all__ = ["Batch", "append", "refusal"]
+__all__ = ["Batch", "append", "check_digest", "check_extent", "refusal"]
 
 ONE_RUN = {
     errno.EACCES,
@@ -130,7 +130,7 @@ class _Application:
         is_old = self.folder.exists()
         self._make(self.folder)
         for extent, body in pieces:
-            _check(extent)
+            check_extent(extent)
             if self.visible and phase(extent.path) != reached:
                 self._barrier.wait()
             reached = phase(extent.path)
@@ -179,7 +179,7 @@ class _Application:
         in_place = not self.visible and extent.length == whole.size
         part = path if in_place else self._part(whole.digest)
         data = b"".join(body)
-        _check_digest(extent, data)
+        check_digest(extent, data)
         if part in self._barrier.renames:  # another file with the same bytes, that has to have its name first
             self._barrier.wait()
         if extent.offset and not part.exists() and _is(path, whole):
@@ -214,7 +214,7 @@ class _Application:
     def _merge(self, extent: Extent, body: Iterable[bytes]) -> None:
         """``edits.json`` is never replaced: both sides' edits are kept (R096)."""
         data = b"".join(body)
-        _check_digest(extent, data)
+        check_digest(extent, data)
         try:
             lay_edits_together(self.folder, data)
         except (FormatError, TimeoutError) as error:
@@ -273,7 +273,8 @@ def _write(file: BinaryIO, offset: int, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _check(extent: Extent) -> None:
+def check_extent(extent: Extent) -> None:
+    """Raise ``Refused`` for an extent that may be nowhere."""
     if not is_safe(extent.path):
         raise Refused(f"{extent.path!r} may not be written [R007]")
     if extent.path.count("/") > DEEPEST:
@@ -282,6 +283,7 @@ def _check(extent: Extent) -> None:
         raise Refused(f"{extent.path}: a stream goes in lines, a file whole [R003, R004]")
 
 
-def _check_digest(extent: Extent, data: bytes) -> None:
+def check_digest(extent: Extent, data: bytes) -> None:
+    """Raise ``Refused`` for bytes that are not those of an extent."""
     if hashlib.sha256(data).hexdigest() != extent.sha256:
         raise Refused(f"{extent.path}: an extent arrived with another digest than was announced", again=True)

@@ -9,26 +9,36 @@ A kind has ``root``, where the runs end up, on a disk of its own, and ``run(id)`
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib.util
+import json
 import os
+import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 from wsgiref.simple_server import make_server
 
+import obstore
 import pytest
 import requests
 
+import objectstores
 from carrying import open_carried
+from objectstores import ObjectStore, Rclone, SeaweedFS
 from postgres import running
 from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
+from runfmt_sync.remotes.objects import ObjectRemote
 from runfmt_sync.server.serve import Server
 from runfmt_sync.server.service import Service
 from runfmt_sync.server.shared import open_shared
@@ -226,4 +236,96 @@ def load_example() -> ModuleType:
     return module
 
 
-KINDS = {"directory": Directory, "http": Http, "small": Small, "shared": Shared, "bundle": Carried}
+class Objects(Kind):
+    """A place in an object store. ``root`` is a folder that a reader made of it from the specification."""
+
+    kept: type[ObjectStore] = SeaweedFS
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root.parent.with_name("read")
+        self._store = objectstores.running(self.kept)
+        os.environ.update(self._store.environment)
+        self.url = self._store.place()
+
+    @property
+    def root(self) -> Path:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        read_objects(self.url, self._folder)
+        return self._folder
+
+    def remote(self) -> Remote:
+        return ObjectRemote(self.url)
+
+    @contextmanager
+    def hurt(self, how: str) -> Iterator[None]:
+        self._store.kill()
+        yield
+        self._store.start()
+
+    def start(self) -> None:
+        """Nobody keeps a place for one test, so this and the next are nothing."""
+
+    restart = close = start
+
+
+class Careless(Objects):
+    """In a store that heeds no precondition."""
+
+    kept = Rclone
+
+
+def read_objects(url: str, folder: Path) -> None:
+    """Make folders of runs of what lies in an object store (``spec/object-store.md``)."""
+    store = obstore.store.from_url(url, client_options={"allow_http": True})
+    names = [one["path"] for page in obstore.list(store) for one in page]
+    runs = {name.split("/")[1] for name in names if name.startswith("runs/")}
+    for uid in runs:
+        head = f"runs/{uid}/"
+        get = partial(_get, store)
+        mine = [name.removeprefix(head) for name in names if name.startswith(head)]
+        is_seen = "run.json" in mine
+        run_id = json.loads(get(f"{head}run.json"))["id"] if is_seen else uid
+        place = folder / (run_id if is_seen else f".incoming/{uid}")
+        if place.exists():
+            place = folder / uid[-8:] / run_id
+        streams: dict[str, bytes] = {}
+        for name in sorted(mine):  # in the order of their offsets
+            path, _, last = name.rpartition("/")
+            if re.fullmatch(r"[0-9]{20}-[0-9]{20}-[0-9a-f]{16}", last) and not name.startswith("."):
+                start, data = int(last[:20]), get(head + name)
+                assert hashlib.sha256(data).hexdigest().startswith(last[-16:])
+                there = streams.setdefault(unquote(path), b"")
+                if start <= len(there):
+                    known = len(there) - start
+                    assert there[start:] == data[:known] or data == there[start : start + len(data)]
+                    streams[unquote(path)] = there + data[known:]
+            elif name.startswith(".large/"):
+                said = json.loads(get(head + name))
+                pieces = sorted(one for one in mine if one.startswith(f".pieces/{said['sha256']}/"))
+                data = b"".join(get(head + one) for one in pieces)
+                assert hashlib.sha256(data).hexdigest() == said["sha256"]
+                _write(place / unquote(name.removeprefix(".large/")), data)
+            elif not name.startswith("."):
+                _write(place / unquote(name), get(head + name))
+        for path, data in streams.items():
+            _write(place / path, data)
+
+
+def _get(store: Any, name: str) -> bytes:
+    return bytes(obstore.get(store, name).bytes())
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+KINDS = {
+    "directory": Directory,
+    "http": Http,
+    "small": Small,
+    "shared": Shared,
+    "bundle": Carried,
+    "s3": Objects,
+    "careless": Careless,
+}
