@@ -78,6 +78,11 @@ class ObjectStore:
         self._process.kill()
         self._process.wait()
 
+    def stop(self) -> None:
+        """End it in good order."""
+        self._process.terminate()
+        self._process.wait()
+
     def remove(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -96,7 +101,7 @@ class SeaweedFS(ObjectStore):
         return [
             str(PROGRAMS / "weed"), "mini", f"-dir={self.folder / 'data'}", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false", "-webdav=false",
-            f"-s3.port={s3}",
+            f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0",
             f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", "-bucket=runs",
         ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,12 @@ from runfmt.reading import StoredRun
 from runfmt.rows import decode_document, encode_document
 from runfmt_sync.extents import Span
 from runfmt_sync.plan import Ask, Have
-from runfmt_sync.remotes import SMALL
+from runfmt_sync.remotes import SMALL, Remote, fetch
 
 if TYPE_CHECKING:
     from runfmt_sync.remotes.http import HttpRemote
 
-__all__ = ["RemoteRun", "Site"]
+__all__ = ["RemoteRun", "Shelf", "Site"]
 
 TOGETHER = 64
 """Runs whose metrics are fetched at once."""
@@ -71,7 +71,7 @@ class Site(Folder):
     def _opened(
         self, rows: Iterable[dict[str, Any]], entity: str | None = None, project: str | None = None
     ) -> Iterator[StoredRun]:
-        shelf = _Shelf(self.remote)
+        shelf = Shelf(self.remote)
         for row in rows:
             if "refused" in row:
                 warn(f"{self.remote.url}/{row['path']} was left out: {row['refused']}", stacklevel=3)
@@ -123,15 +123,15 @@ class Site(Folder):
             raise UsageError(f"run {run.id} is being written ({run.where}): end the training first")
 
 
-class _Shelf:
+class Shelf:
     """Files of runs of one list, in a private folder that goes with this object.
 
     Who reads the metrics of a run will read those of the next: what is small is fetched together.
-    ``ids`` are those of the runs, by uid.
+    ``ids`` are those of the runs, by uid; ``is_needed`` says which files a run is made of.
     """
 
-    def __init__(self, remote: HttpRemote) -> None:
-        self.remote = remote
+    def __init__(self, remote: Remote, is_needed: Callable[[str], bool] | None = None) -> None:
+        self.remote, self._is_needed = remote, is_needed or _is_read
         self.ids: dict[str, str] = {}
         self._haves: dict[str, Have] = {}
         self._read: set[str] = set()
@@ -149,7 +149,7 @@ class _Shelf:
 
     def metrics(self, uid: str) -> Path:
         """The folder of a run, with its documents and metrics."""
-        needed = [path for path in self.sizes(uid) if _is_read(path)]
+        needed = [path for path in self.sizes(uid) if self._is_needed(path)]
         if uid not in self._read:
             self._fetch_small(self._next(uid, self._read))
         return self.bring(uid, needed)
@@ -169,9 +169,9 @@ class _Shelf:
             for uid in uids
             if uid in self._haves
             for path, held in sorted(self._haves[uid].entries.items(), key=lambda item: phase(item[0]))
-            if _is_read(path) and held.length <= SMALL
+            if self._is_needed(path) and held.length <= SMALL
         ]
-        for (uid, span), data in zip(wanted, self.remote.fetch(wanted), strict=True):
+        for (uid, span), data in zip(wanted, fetch(self.remote, wanted), strict=True):
             if data is not None:
                 self._place(uid, span.path).write_bytes(data)
         self._read.update(uids)
@@ -199,7 +199,7 @@ def _is_read(path: str) -> bool:
 class RemoteRun(StoredRun):
     """A run of a server, as its row says (H040); the metrics are fetched when they are asked for."""
 
-    def __init__(self, shelf: _Shelf, row: Mapping[str, Any]) -> None:
+    def __init__(self, shelf: Shelf, row: Mapping[str, Any]) -> None:
         self._shelf, self._row = shelf, row
         self.document, self._document_problems = _document(row["attributes"]), []
         if wrong := id_problem(self.id):  # it becomes the name of a folder here, as the uid does

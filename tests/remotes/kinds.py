@@ -18,13 +18,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from wsgiref.simple_server import make_server
 
 import obstore
@@ -35,6 +34,8 @@ import objectstores
 from carrying import open_carried
 from objectstores import ObjectStore, Rclone, SeaweedFS
 from postgres import running
+from runfmt.layout import is_stream
+from runfmt_sync.inventory import DOCUMENTS
 from runfmt_sync.remotes import Remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
@@ -42,6 +43,7 @@ from runfmt_sync.remotes.objects import ObjectRemote
 from runfmt_sync.server.serve import Server
 from runfmt_sync.server.service import Service
 from runfmt_sync.server.shared import open_shared
+from runmaker import OLD, read, runs_in
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "remote_server.py"
 
@@ -81,6 +83,25 @@ class Kind:
     def run(self, run_id: str) -> Path:
         """Where a run is, or would be."""
         return self.root / run_id
+
+    def needs(self, what: str) -> None:
+        """Skip a test for which there must be something that this kind has not."""
+        if what in self.lacks:
+            pytest.skip(f"there are no {what}")
+
+    @contextmanager
+    def by_hand(self) -> Iterator[None]:
+        """Change in the block what is below ``root``, behind the back of all."""
+        yield
+
+    def clear(self) -> None:
+        """Remove everything, the id too."""
+        shutil.rmtree(self.root)
+
+    def settle(self) -> None:
+        """Let everything be so old that times tell nothing."""
+        for path in self.root.rglob("*"):
+            os.utime(path, (OLD, OLD))
 
 
 class Directory(Kind):
@@ -237,28 +258,52 @@ def load_example() -> ModuleType:
 
 
 class Objects(Kind):
-    """A place in an object store. ``root`` is a folder that a reader made of it from the specification."""
+    """A place in an object store; ``root`` is a folder that a reader made of it from the specification."""
 
     kept: type[ObjectStore] = SeaweedFS
+    lacks = frozenset({"folders"})
 
     def __init__(self, root: Path) -> None:
-        self._folder = root.parent.with_name("read")
+        self._folder, self._is_held = root.parent.with_name("read"), False
         self._store = objectstores.running(self.kept)
         os.environ.update(self._store.environment)
         self.url = self._store.place()
+        self._objects = obstore.store.from_url(self.url, client_options={"allow_http": True})
 
     @property
     def root(self) -> Path:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        read_objects(self.url, self._folder)
+        if not self._is_held:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            read_objects(self._objects, self._folder)
         return self._folder
+
+    @contextmanager
+    def by_hand(self) -> Iterator[None]:
+        """Whole runs are put anew where something in them changed, with streams in one segment."""
+        before = {run: files_of(run) for run in runs_in(self.root).values()}
+        uids = {path: read(path / "run.json")["uid"] for path in before}
+        self._is_held = True
+        yield
+        for path, old in before.items():
+            now = files_of(path)
+            for name in old.keys() | now.keys():
+                if old.get(name) != now.get(name):
+                    put_object(self._objects, uids[path], name, now.get(name))
+        self._is_held = False
+
+    def clear(self) -> None:
+        obstore.delete(self._objects, [one["path"] for page in obstore.list(self._objects) for one in page])
+
+    def settle(self) -> None:
+        """A store tells contents apart by more than times."""
 
     def remote(self) -> Remote:
         return ObjectRemote(self.url)
 
     @contextmanager
     def hurt(self, how: str) -> Iterator[None]:
-        self._store.kill()
+        self._store.stop()
         yield
         self._store.start()
 
@@ -274,50 +319,73 @@ class Careless(Objects):
     kept = Rclone
 
 
-def read_objects(url: str, folder: Path) -> None:
+def files_of(run: Path) -> dict[str, bytes]:
+    """All files of a folder that is there, or was."""
+    found = (path for path in run.rglob("*") if path.is_file())
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in found}
+
+
+def put_object(store: Any, uid: str, path: str, data: bytes | None) -> None:
+    """Let a path of a run hold these bytes alone, or nothing."""
+    name = f"runs/{uid}/{quote(path)}"
+    if is_stream(path):
+        obstore.delete(store, [one["path"] for page in obstore.list(store, name) for one in page])
+        name += f"/{0:020}-{len(data or b''):020}-{hashlib.sha256(data or b'').hexdigest()[:16]}"
+    if data is not None:
+        obstore.put(store, name, data)
+    elif not is_stream(path):
+        obstore.delete(store, name)
+
+
+def read_objects(store: Any, folder: Path) -> None:
     """Make folders of runs of what lies in an object store (``spec/object-store.md``)."""
-    store = obstore.store.from_url(url, client_options={"allow_http": True})
-    names = [one["path"] for page in obstore.list(store) for one in page]
-    runs = {name.split("/")[1] for name in names if name.startswith("runs/")}
-    for uid in runs:
-        head = f"runs/{uid}/"
-        get = partial(_get, store)
-        mine = [name.removeprefix(head) for name in names if name.startswith(head)]
-        is_seen = "run.json" in mine
-        run_id = json.loads(get(f"{head}run.json"))["id"] if is_seen else uid
-        place = folder / (run_id if is_seen else f".incoming/{uid}")
-        if place.exists():
-            place = folder / uid[-8:] / run_id
-        streams: dict[str, bytes] = {}
-        for name in sorted(mine):  # in the order of their offsets
-            path, _, last = name.rpartition("/")
-            if re.fullmatch(r"[0-9]{20}-[0-9]{20}-[0-9a-f]{16}", last) and not name.startswith("."):
-                start, data = int(last[:20]), get(head + name)
-                assert hashlib.sha256(data).hexdigest().startswith(last[-16:])
-                there = streams.setdefault(unquote(path), b"")
-                if start <= len(there):
-                    known = len(there) - start
-                    assert there[start:] == data[:known] or data == there[start : start + len(data)]
-                    streams[unquote(path)] = there + data[known:]
-            elif name.startswith(".large/"):
-                said = json.loads(get(head + name))
-                pieces = sorted(one for one in mine if one.startswith(f".pieces/{said['sha256']}/"))
-                data = b"".join(get(head + one) for one in pieces)
-                assert hashlib.sha256(data).hexdigest() == said["sha256"]
-                _write(place / unquote(name.removeprefix(".large/")), data)
-            elif not name.startswith("."):
-                _write(place / unquote(name), get(head + name))
-        for path, data in streams.items():
-            _write(place / path, data)
+    found = obstore.list_with_delimiter(store, "runs")["common_prefixes"]
+    for uid in (prefix.rstrip("/").rpartition("/")[2] for prefix in found):
+        files = read_run(store, f"runs/{uid}/")
+        run_id = json.loads(files["run.json"])["id"] if "run.json" in files else f".incoming/{uid}"
+        taken = {path.name.lower() for path in folder.iterdir()}
+        place = folder / uid[-8:] / run_id if run_id.lower() in taken else folder / run_id
+        for path, data in files.items():
+            (place / path).parent.mkdir(parents=True, exist_ok=True)
+            (place / path).write_bytes(data)
 
 
-def _get(store: Any, name: str) -> bytes:
-    return bytes(obstore.get(store, name).bytes())
+def read_run(store: Any, head: str) -> dict[str, bytes]:
+    """The files of a run: first the documents, which refer to no more than what is listed after them."""
+
+    def get(name: str) -> bytes:
+        return bytes(obstore.get(store, head + name).bytes())
+
+    files: dict[str, bytes] = {}
+    for name in ("run.json", "config.json", "summary.json", "edits.json"):
+        with suppress(FileNotFoundError):
+            files[name] = get(name)
+    names = sorted(one["path"].removeprefix(head) for page in obstore.list(store, head) for one in page)
+    for name in names:
+        path, _, last = name.rpartition("/")
+        if name.startswith(".large/"):
+            said = json.loads(get(name))
+            data = b"".join(get(one) for one in names if one.startswith(f".pieces/{said['sha256']}/"))
+            assert hashlib.sha256(data).hexdigest() == said["sha256"]
+            files[unquote(name.removeprefix(".large/"))] = data
+        elif name.startswith(".") or name in DOCUMENTS:
+            continue
+        elif is_stream(unquote(path)) and re.fullmatch(r"[0-9]{20}-[0-9]{20}-[0-9a-f]{16}", last):
+            with suppress(FileNotFoundError):  # a larger one stands for it by now
+                add_segment(files, unquote(path), int(last[:20]), last[-16:], get(name))
+        else:
+            with suppress(FileNotFoundError):
+                files[unquote(name)] = get(name)
+    return files
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+def add_segment(files: dict[str, bytes], path: str, start: int, digest: str, data: bytes) -> None:
+    assert hashlib.sha256(data).hexdigest().startswith(digest)
+    there = files.setdefault(path, b"")
+    if start <= len(there):
+        known = there[start : start + len(data)]
+        assert data.startswith(known)
+        files[path] = there + data[len(known) :]
 
 
 KINDS = {

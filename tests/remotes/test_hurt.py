@@ -39,6 +39,7 @@ def test_sync_to_a_hurt_mirror_says_so_and_the_next_finishes(source, kind, sync,
 
 
 def test_full_mirror_makes_no_receipt_and_shows_no_new_run(source, kind, sync):
+    kind.needs("folders")
     run = make_run(source, "old")
     sync()
     uid = read(run / "run.json")["uid"]
@@ -62,9 +63,10 @@ def test_mirror_restored_from_yesterdays_backup_is_repaired(source, kind, sync, 
     edit(run, "/name", "ours", 1)
     make_run(source, "today")
     sync()
-    for path in kind.root.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.copytree(tmp_path / "backup", kind.root, symlinks=True, dirs_exist_ok=True)
+    with kind.by_hand():
+        for path in kind.root.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(tmp_path / "backup", kind.root, symlinks=True, dirs_exist_ok=True)
     if restarts:
         kind.restart()
     assert [(outcome.status, outcome.problems) for outcome in sync().values()] == [("synced", [])] * 3
@@ -96,7 +98,7 @@ def test_store_replaced_by_another_is_asked_anew(source, kind, sync):
     sync()
     before = kind.remote().store_id
     kind.close()
-    shutil.rmtree(kind.root)
+    kind.clear()
     kind.start()
     assert moved(sync())[0] > 0
     assert kind.remote().store_id != before
@@ -104,6 +106,7 @@ def test_store_replaced_by_another_is_asked_anew(source, kind, sync):
 
 
 def test_run_taken_away_or_moved_by_hand_comes_again_or_is_found(source, kind, sync):
+    kind.needs("folders")
     make_run(source, "gone")
     make_run(source, "moved")
     sync()
@@ -123,7 +126,8 @@ def test_run_taken_away_or_moved_by_hand_comes_again_or_is_found(source, kind, s
 def test_file_lost_at_the_mirror_comes_again(source, kind, sync, path):
     make_run(source)
     sync()
-    (kind.run("first") / path).unlink()
+    with kind.by_hand():
+        (kind.run("first") / path).unlink()
     assert moved(sync())[0] == 1
     assert_quiet(source, kind, sync)
 
@@ -131,14 +135,14 @@ def test_file_lost_at_the_mirror_comes_again(source, kind, sync, path):
 def test_verify_finds_rot_that_times_hide_and_a_sync_that_believes_nothing_mends_files(source, kind, sync):
     run = make_run(source)
     sync()
-    for path in kind.root.rglob("*"):
-        os.utime(path, (OLD, OLD))
+    kind.settle()
     sync()
     assert [verdict.is_good for verdict in verify([run], kind.remote())] == [True]
-    rotten = kind.run("first") / "files" / "requirements.txt"
-    with rotten.open("r+b") as file:
-        file.write(b"T")
-    os.utime(rotten, (OLD, OLD))
+    with kind.by_hand():
+        rotten = kind.run("first") / "files" / "requirements.txt"
+        with rotten.open("r+b") as file:
+            file.write(b"T")
+        os.utime(rotten, (OLD, OLD))
     [verdict] = verify([run], kind.remote())
     assert verdict.files["files/requirements.txt"] == "different"
     assert sync(believe=False)["first"].extents == 1
@@ -215,5 +219,5 @@ def test_live_run_is_a_true_prefix_at_every_moment(source, kind, sync):
     assert writer.returncode == 0
     sync()
     print(f"{looks} looks during {syncs} syncs")
-    assert min(looks, syncs) > 3
+    assert min(looks, syncs) > 1
     assert_quiet(source, kind, sync)

@@ -62,6 +62,7 @@ class Gate:
 
 @pytest.fixture
 def gate(kind, monkeypatch):
+    kind.needs("folders")  # whose fsync can be held up
     made = []
 
     def close():

@@ -19,8 +19,9 @@ def test_edits_of_both_sides_are_merged_on_both(source, kind, sync):
     sync()
     edit(run, "/name", "ours", 1)
     edit(run, "/notes", "old", 1)
-    edit(kind.run("first"), "/notes", "new", 2)
-    edit(kind.run("first"), "/tags", ["theirs"], 1)
+    with kind.by_hand():
+        edit(kind.run("first"), "/notes", "new", 2)
+        edit(kind.run("first"), "/tags", ["theirs"], 1)
     assert sync()["first"].status == "synced"
     assert {pointer: entry["value"] for pointer, entry in read(run / "edits.json").items()} == {
         "/name": "ours",
@@ -34,12 +35,17 @@ def test_edits_at_the_remote_between_merging_and_sending_are_kept(source, kind, 
     run = make_run(source)
     sync()
     edit(run, "/name", "ours", 1)
-    edit(kind.run("first"), "/notes", "theirs", 1)
-    push = Push(Crossed(kind.remote(), lambda: edit(kind.run("first"), "/tags", ["late"], 2)), jobs=1)
+    edit_there(kind, "/notes", "theirs", 1)
+    push = Push(Crossed(kind.remote(), lambda: edit_there(kind, "/tags", ["late"], 2)), jobs=1)
     [outcome] = push.run(list(find_runs(source)))
     assert (outcome.status, outcome.problems) == ("synced", [])
     assert read(run / "edits.json").keys() == {"/name", "/notes", "/tags"}
     assert_quiet(source, kind, sync)
+
+
+def edit_there(kind, *what):
+    with kind.by_hand():
+        edit(kind.run("first"), *what)
 
 
 class Crossed:
@@ -61,7 +67,7 @@ def test_edits_of_one_time_are_merged_alike_on_both_sides(source, kind, sync):
     run = make_run(source)
     sync()
     edit(run, "/name", "é", 1)
-    edit(kind.run("first"), "/name", "z", 1)
+    edit_there(kind, "/name", "z", 1)
     sync()
     assert read(run / "edits.json")["/name"]["value"] == "é"
     assert_quiet(source, kind, sync)
@@ -74,10 +80,11 @@ def test_edits_that_are_not_finite_are_merged(source, kind, sync):
     write(run / "edits.json", {
         "/config/lr": {"value": None, **entry}, "_nonfinite": {"/~1config~1lr/value": "NaN"}
     })  # fmt: skip
-    write(kind.run("first") / "edits.json", {
-        "/config/a": {"value": [None], **entry}, "/config/b": {"value": None, **entry},
-        "_nonfinite": {"/~1config~1a/value/0": "Infinity"},
-    })  # fmt: skip
+    with kind.by_hand():
+        write(kind.run("first") / "edits.json", {
+            "/config/a": {"value": [None], **entry}, "/config/b": {"value": None, **entry},
+            "_nonfinite": {"/~1config~1a/value/0": "Infinity"},
+        })  # fmt: skip
     sync()
     assert read(run / "edits.json")["_nonfinite"] == {
         "/~1config~1lr/value": "NaN",
@@ -89,7 +96,7 @@ def test_edits_that_are_not_finite_are_merged(source, kind, sync):
 def test_edits_that_only_the_remote_has_come_here(source, kind, sync):
     run = make_run(source)
     sync()
-    edit(kind.run("first"), "/name", "theirs", 1)
+    edit_there(kind, "/name", "theirs", 1)
     sync()
     assert read(run / "edits.json")["/name"]["value"] == "theirs"
     assert_quiet(source, kind, sync)
@@ -99,7 +106,8 @@ def test_edits_that_are_no_json_stop_only_their_run(source, kind, sync):
     bad, good = make_run(source, "bad"), make_run(source, "good")
     sync()
     edit(bad, "/name", "ours", 1)
-    (kind.run("bad") / "edits.json").write_text("{")
+    with kind.by_hand():
+        (kind.run("bad") / "edits.json").write_text("{")
     append(good / "metrics.jsonl", rows(21, 1))
     outcomes = sync()
     assert (outcomes["bad"].status, outcomes["good"].status) == ("failed", "synced")
@@ -109,8 +117,9 @@ def test_edits_that_are_no_json_stop_only_their_run(source, kind, sync):
 def test_ahead_and_diverged_move_nothing_of_the_run_and_name_the_ways_out(source, kind, sync):
     ahead, diverged, good = (make_run(source, name) for name in ("ahead", "diverged", "good"))
     sync()
-    append(kind.run("ahead") / "metrics.jsonl", rows(21, 1))
-    append(kind.run("diverged") / "metrics.jsonl", rows(99, 1))
+    with kind.by_hand():
+        append(kind.run("ahead") / "metrics.jsonl", rows(21, 1))
+        append(kind.run("diverged") / "metrics.jsonl", rows(99, 1))
     append(diverged / "metrics.jsonl", rows(21, 2))
     for run in (ahead, diverged, good):
         write(run / "summary.json", {"loss": 0})
@@ -132,9 +141,10 @@ def test_ahead_is_told_from_diverged_across_blocks(source, kind, sync):
     long = rows(21, 1, text="x" * 3_000_000)
     append(run / "metrics.jsonl", long * 3)
     sync()
-    append(kind.run("first") / "metrics.jsonl", long)
+    with kind.by_hand():
+        append(kind.run("first") / "metrics.jsonl", long)
     assert "ahead" in sync()["first"].problems[0]
-    with (kind.run("first") / "metrics.jsonl").open("r+b") as file:
+    with kind.by_hand(), (kind.run("first") / "metrics.jsonl").open("r+b") as file:
         file.seek(4_000_000)
         file.write(b"y")
     assert "diverged" in sync()["first"].problems[0]
@@ -156,7 +166,8 @@ def test_bad_run_is_reported_and_the_others_go_on(source, kind, sync, change, ru
 def test_remote_run_of_another_format_is_left_alone(source, kind, sync, change):
     run = make_run(source)
     sync()
-    write(kind.run("first") / "run.json", {**read(run / "run.json"), **change})
+    with kind.by_hand():
+        write(kind.run("first") / "run.json", {**read(run / "run.json"), **change})
     append(run / "metrics.jsonl", rows(21, 1))
     kind.restart()
     before = everything(kind.run("first"))
@@ -180,6 +191,7 @@ def test_links_and_private_names_stay(source, kind, sync):
 
 
 def test_link_at_the_remote_is_not_written_through(source, kind, sync, tmp_path):
+    kind.needs("folders")
     run = make_run(source)
     sync()
     shutil.rmtree(kind.run("first") / "files")
@@ -228,6 +240,7 @@ def test_run_that_was_deleted_at_the_remote_stays_away(source, kind, sync):
 
 
 def test_renamed_run_stays_where_it_is(source, kind, sync):
+    kind.needs("folders")
     run = make_run(source, "old")
     sync()
     run.rename(source / "new")

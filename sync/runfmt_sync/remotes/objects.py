@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote, unquote
 
 import obstore
@@ -39,6 +39,9 @@ from runfmt_sync.faults import fault_point
 from runfmt_sync.plan import Ask, Have, Held
 from runfmt_sync.remotes import read_each
 from runfmt_sync.remotes.segments import Part, Segment, chain, digest_of, name_of, parse, to_merge
+
+if TYPE_CHECKING:
+    from runfmt_sync.mirrored import Mirrored
 
 __all__ = ["ObjectRemote"]
 
@@ -180,7 +183,8 @@ class ObjectRemote:
                 return Have(refused=refused)
             from runfmt_sync.inventory import run_digest
 
-            if run_digest((path, held.proof) for path, held in entries.items()) == ask.digest:
+            is_whole = all(held.length == held.proof.size for held in entries.values())
+            if is_whole and run_digest((p, held.proof) for p, held in entries.items()) == ask.digest:
                 return None
         staged = {digest: _length(chain(pieces)) for digest, pieces in listed.pieces.items()}
         return Have(entries, staged)
@@ -210,8 +214,12 @@ class ObjectRemote:
                 found[path] = Proof(size, (), digest)
             else:
                 unknown.append(path)
-        got = self._below.map(lambda path: self._get(_at(uid, path)), unknown)
-        for path, data in zip(unknown, got, strict=True):
+        got = self._below.map(lambda path: self.tagged(_at(uid, path)), unknown)
+        for path, (data, tag) in zip(unknown, got, strict=True):
+            if (tag or "").strip('"') != listed.files[
+                path
+            ].tag:  # what is listed may not have all it refers to
+                raise _absent(path)
             found[path] = prove_bytes(data)
         for path in listed.large.keys() - listed.files.keys():
             if (proof := self._large(uid, path)) and _length(chain(listed.pieces[proof.tail])) == proof.size:
@@ -270,6 +278,19 @@ class ObjectRemote:
             if document:
                 ids[uid] = str(document.get("id", uid))
         return ids
+
+    def place(self) -> Mirrored:
+        """The runs that a URL means: behind that of the store may stand a project and an id."""
+        from runfmt_sync.mirrored import Mirrored
+
+        url = self.url
+        names: list[str] = []
+        while not (found := ObjectRemote(url)).store_id:
+            url, _, name = url.rpartition("/")
+            names.insert(0, unquote(name))
+            if url.endswith("/"):
+                raise CommError(f"{self.url}: no runs were brought there")
+        return Mirrored(found, names)
 
     # Reading
 
@@ -395,10 +416,12 @@ class ObjectRemote:
 
     def put(self, name: str, data: bytes, mode: Any = "overwrite") -> str:
         """Put an object; gives its ETag."""
-        with self._faults():
-            return str(
-                obstore.put(self._store, name, data, mode=mode, use_multipart=False)["e_tag"] or ""
-            ).strip('"')
+        try:
+            with self._faults():
+                put = obstore.put(self._store, name, data, mode=mode, use_multipart=False)
+        except FileNotFoundError:
+            raise CommError(f"there is no bucket for {self.url}: make it, then try again") from None
+        return str(put["e_tag"] or "").strip('"')
 
     def tagged(self, name: str) -> tuple[bytes, str | None]:
         """The bytes of an object with its ETag; nothing if there is none."""
