@@ -126,7 +126,7 @@ def test_lost_note_costs_reading_and_a_wrong_one_is_not_believed(source, kind, s
 def test_place_without_runs_and_wrong_addresses_are_said(kind):
     with pytest.raises(CommError, match="no runs were brought there"):
         runfmt.Api(kind.url).runs()
-    with pytest.raises(CommError, match="gave up|no bucket"):
+    with pytest.raises(CommError, match=r"gave up|no bucket"):
         open_remote("s3://nowhere-at-all/x").prepare() if isinstance(kind, Careless) else refused(kind)
 
 
