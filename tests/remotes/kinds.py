@@ -18,7 +18,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from types import ModuleType
@@ -197,13 +197,17 @@ class Shared(Http):
     opener = "remotes.kinds:open_in_turns"
 
     def __init__(self, root: Path) -> None:
-        self.root, self.clock = root, Clock()
+        self.root, self._store = root, str(root)
+        self._begin(root)
+
+    def _begin(self, root: Path) -> None:
+        self.clock, self._folder = Clock(), root.parent.parent
         self._database, self._ports = running().database(), [0, 0]
         self.start()
 
     def start(self) -> None:
-        copies = [self.root.parent.with_name(f"worker{number}") for number in range(2)]
-        services = [Service(*open_shared(str(self.root), self._database, copy)) for copy in copies]
+        copies = [self._folder / f"worker{number}" for number in range(2)]
+        services = [Service(*open_shared(self._store, self._database, copy)) for copy in copies]
         pairs = zip(services, self._ports, strict=True)
         self._servers = [Server(service, port=port) for service, port in pairs]
         self.url = " ".join(server.url for server in self._servers)
@@ -319,6 +323,33 @@ class Careless(Objects):
     kept = Rclone
 
 
+class Lab(Shared):
+    """Two servers of one object store, on PostgreSQL."""
+
+    lacks = Objects.lacks
+
+    def __init__(self, root: Path) -> None:
+        self._place = Objects(root)
+        self._store = self._place.url
+        self._begin(root)
+
+    @property
+    def root(self) -> Path:  # type: ignore[override]
+        return self._place.root
+
+    def by_hand(self) -> AbstractContextManager[None]:
+        return self._place.by_hand()
+
+    def hurt(self, how: str) -> AbstractContextManager[None]:
+        return super().hurt("absent")  # nothing fills up here
+
+    def clear(self) -> None:
+        self._place.clear()
+
+    def settle(self) -> None:
+        self._place.settle()
+
+
 def files_of(run: Path) -> dict[str, bytes]:
     """All files of a folder that is there, or was."""
     found = (path for path in run.rglob("*") if path.is_file())
@@ -396,4 +427,5 @@ KINDS = {
     "bundle": Carried,
     "s3": Objects,
     "careless": Careless,
+    "lab": Lab,
 }

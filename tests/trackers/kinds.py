@@ -14,6 +14,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from runfmt_sync.remotes import open_place
 from runfmt_sync.trackers import Tracker
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tracker.py"
@@ -76,6 +80,49 @@ class Example(Kind):
             database.close()
 
 
+class TensorBoardFiles(Kind):
+    """A folder of event files; all that is in them, as TensorBoard's own package reads it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "tb"
+        self.url = f"tensorboard:{self.folder}"
+
+    def tracker(self) -> Tracker:
+        return open_place(self.url)
+
+    def read(self, run_id: str, writer: str = "") -> EventAccumulator:
+        """What TensorBoard's reader has of a run."""
+        everything = dict.fromkeys(("scalars", "tensors"), 0)
+        return EventAccumulator(str(self.folder / "p" / run_id / writer), everything).Reload()
+
+    def scalars(self, run_id: str) -> dict[str, list[tuple[int, Any]]]:
+        return {name: [(e.step, e.value) for e in events] for name, events in self._events(run_id).items()}
+
+    def times(self, run_id: str, name: str) -> list[float]:
+        return [event.wall_time for event in self._events(run_id)[name]]
+
+    def _events(self, run_id: str) -> dict[str, list[Any]]:
+        folder, found = self.folder / "p" / run_id, {}
+        for writer in ("", *(path.name for path in folder.iterdir() if path.is_dir())):
+            events = self.read(run_id, writer)
+            for tag in events.Tags()["scalars"]:
+                points = sorted(events.Scalars(tag), key=lambda event: event.step)
+                found[f"{writer}/{tag}".lstrip("/")] = points
+        return found
+
+    def config(self, run_id: str) -> dict[str, Any]:
+        content = self.read(run_id).PluginTagToContent("hparams")["_hparams_/session_start_info"]
+        hparams = HParamsPluginData.FromString(content).session_start_info.hparams
+        return {key: getattr(value, value.WhichOneof("kind")) for key, value in hparams.items()}
+
+    def state(self, run_id: str) -> str:
+        [text] = self.read(run_id).Tensors("run")[0].tensor_proto.string_val
+        return text.decode().splitlines()[0].removeprefix("- state: ")
+
+    def count(self) -> int:
+        return len([*self.folder.glob("*/*/.runfmt.json")])
+
+
 def open_example(url: str) -> Tracker:
     """The example, which is no part of a package."""
     spec = importlib.util.spec_from_file_location("tracker", EXAMPLE)
@@ -87,4 +134,4 @@ def open_example(url: str) -> Tracker:
     return opened
 
 
-KINDS = {"example": Example}
+KINDS = {"example": Example, "tensorboard": TensorBoardFiles}
