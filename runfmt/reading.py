@@ -38,7 +38,9 @@ from runfmt.layout import (
 from runfmt.rows import decode, marked
 from runfmt.summary import Aggregate, summarise
 
-__all__ = ["StoredRun", "describe", "find_runs", "has_crashed", "last_timestamp", "refuse_future", "unix_time"]
+__all__ = [
+    "StoredRun", "describe", "find_runs", "has_crashed", "last_timestamp", "refuse_future", "unix_time",
+]  # fmt: skip
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")

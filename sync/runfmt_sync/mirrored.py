@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runfmt.api import Folder, belongs
+from runfmt.api import belongs
 from runfmt.editing import author
 from runfmt.edits import stamped
-from runfmt.errors import FormatError, RunNotFound, UsageError, warn
+from runfmt.errors import FormatError, UsageError, warn
 from runfmt.layout import EDITS, is_stream
 from runfmt.reading import StoredRun
 from runfmt.rows import decode_document, encode_document
@@ -23,42 +23,22 @@ from runfmt_sync.digests import prove_bytes
 from runfmt_sync.extents import Span, piece_of
 from runfmt_sync.inventory import DOCUMENTS
 from runfmt_sync.remotes import Mirror
-from runfmt_sync.site import Shelf
+from runfmt_sync.site import Distant, Shelf
 
 __all__ = ["Mirrored"]
 
 
-class Mirrored(Folder):
-    """The runs of a mirror, or those that ``names`` mean: [[entity/]project/]id, or [entity/]project."""
+class Mirrored(Distant):
+    """The runs of a mirror."""
 
     def __init__(self, remote: Mirror, names: list[str]) -> None:
-        super().__init__("/".join([remote.url, *names]))
-        self.remote, self._names = remote, names
+        super().__init__(remote.url, names)
+        self.remote = remote
 
-    @property
-    def is_one(self) -> bool:
-        """Whether the names are those of one run."""
-        return bool(self._names) and next(self._by_id(), None) is not None
-
-    def named(self, run_id: str) -> Iterator[StoredRun]:
-        """The runs of an id. Raises ``FormatError`` for one that must be refused."""
-        yield from self._opened(run_id=run_id)
-
-    def runs(self) -> Iterator[StoredRun]:
-        """All that are meant; those that cannot be read are warned of, and left out."""
-        if self._names and (found := [*self._by_id()]):
-            yield from found
-        else:
-            entity, project = ([None, None, *self._names])[-2:]
-            yield from self._opened(entity, project)
-
-    def _by_id(self) -> Iterator[StoredRun]:
-        entity, project, run_id = ([None, None, *self._names])[-3:]
-        return self._opened(entity, project, run_id)
-
-    def _opened(
+    def opened(
         self, entity: str | None = None, project: str | None = None, run_id: str | None = None
     ) -> Iterator[StoredRun]:
+        """The runs that these mean, as their documents say."""
         shelf = Shelf(self.remote, _is_needed)
         ids = self.remote.ids()
         shelf.ids = {uid: known for uid, known in ids.items() if run_id in (None, known)}
@@ -70,13 +50,6 @@ class Mirrored(Folder):
                 continue
             if belongs(run, entity, project):
                 yield run
-
-    def again(self, run: StoredRun) -> StoredRun:
-        """The run as it is now. Raises ``RunNotFound`` if it is gone."""
-        for now in self.named(run.id):
-            if now.uid == run.uid:
-                return now
-        raise RunNotFound(f"the run {run.id} is gone ({run.where})")
 
     def sizes(self, run: StoredRun) -> Mapping[str, int]:
         """The files of a run, each with its bytes."""

@@ -32,18 +32,24 @@ from runfmt_sync.remotes import SMALL, Remote, fetch
 if TYPE_CHECKING:
     from runfmt_sync.remotes.http import HttpRemote
 
-__all__ = ["RemoteRun", "Shelf", "Site"]
+__all__ = ["Distant", "RemoteRun", "Shelf", "Site"]
 
 TOGETHER = 64
 """Runs whose metrics are fetched at once."""
 
 
-class Site(Folder):
-    """The runs of a server, or those that ``names`` mean: [[entity/]project/]id, or [entity/]project."""
+class Distant(Folder):
+    """Runs behind a URL, or those that ``names`` mean: [[entity/]project/]id, or [entity/]project."""
 
-    def __init__(self, remote: HttpRemote, names: list[str]) -> None:
-        super().__init__("/".join([remote.url, *names]))
-        self.remote, self._names = remote, names
+    def __init__(self, url: str, names: list[str]) -> None:
+        super().__init__("/".join([url, *names]))
+        self._names = names
+
+    def opened(
+        self, entity: str | None = None, project: str | None = None, run_id: str | None = None
+    ) -> Iterator[StoredRun]:
+        """The runs that these mean, all without."""
+        raise NotImplementedError
 
     @property
     def is_one(self) -> bool:
@@ -52,27 +58,42 @@ class Site(Folder):
 
     def named(self, run_id: str) -> Iterator[StoredRun]:
         """The runs of an id. Raises ``FormatError`` for one that must be refused."""
-        yield from self._opened(self.remote.rows(id=run_id))
+        yield from self.opened(run_id=run_id)
 
     def runs(self) -> Iterator[StoredRun]:
         """All that are meant; those that cannot be read are warned of, and left out."""
-        if not self._names:
-            yield from self._opened(self.remote.rows())
-        elif found := [*self._by_id()]:
+        if self._names and (found := [*self._by_id()]):
             yield from found
         else:
-            *entity, project = self._names
-            yield from self._opened(self.remote.rows(project=project), entity[0] if entity else None)
+            entity, project = ([None, None, *self._names])[-2:]
+            yield from self.opened(entity, project)
 
     def _by_id(self) -> Iterator[StoredRun]:
         entity, project, run_id = ([None, None, *self._names])[-3:]
-        return self._opened(self.remote.rows(id=str(run_id)), entity, project)
+        return self.opened(entity, project, run_id)
 
-    def _opened(
-        self, rows: Iterable[dict[str, Any]], entity: str | None = None, project: str | None = None
+    def again(self, run: StoredRun) -> StoredRun:
+        """The run as it is now. Raises ``RunNotFound`` if it is gone."""
+        for now in self.named(run.id):
+            if now.uid == run.uid:
+                return now
+        raise RunNotFound(f"the run {run.id} is gone ({run.where})")
+
+
+class Site(Distant):
+    """The runs of a server."""
+
+    def __init__(self, remote: HttpRemote, names: list[str]) -> None:
+        super().__init__(remote.url, names)
+        self.remote = remote
+
+    def opened(
+        self, entity: str | None = None, project: str | None = None, run_id: str | None = None
     ) -> Iterator[StoredRun]:
+        """The runs that these mean, as the server's list has them."""
+        asked = {"project": project, "id": run_id}
         shelf = Shelf(self.remote)
-        for row in rows:
+        for row in self.remote.rows(**{key: value for key, value in asked.items() if value is not None}):
             if "refused" in row:
                 warn(f"{self.remote.url}/{row['path']} was left out: {row['refused']}", stacklevel=3)
                 continue
@@ -85,13 +106,6 @@ class Site(Folder):
             if belongs(run, entity, project):
                 shelf.ids[str(run.uid)] = run.id
                 yield run
-
-    def again(self, run: StoredRun) -> StoredRun:
-        """The run as it is now. Raises ``RunNotFound`` if it is gone."""
-        for now in self.named(run.id):
-            if now.uid == run.uid:
-                return now
-        raise RunNotFound(f"the run {run.id} is gone ({run.where})")
 
     def sizes(self, run: StoredRun) -> Mapping[str, int]:
         """The files of a run, each with its bytes."""

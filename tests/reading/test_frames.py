@@ -275,8 +275,8 @@ def test_place_without_runs_says_what_to_do(tmp_path, read):
         read(tmp_path / "missing")
     with pytest.raises(runfmt.RunNotFound, match="name a run or a folder of runs"):
         read(tmp_path)
-    with pytest.raises(runfmt.UsageError, match="s3://bucket/runs"):
-        read("s3://bucket/runs")
+    with pytest.raises(runfmt.UsageError, match="gopher://host/runs"):
+        read("gopher://host/runs")
 
 
 # The table of runs
