@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import NAMESPACE_URL, uuid5
 
 from runfmt.errors import CommError, FormatError, explain
 from runfmt.layout import METRICS, is_stream, phase, writer_of
@@ -112,7 +111,9 @@ class Track:
         self._choice, self._dry_run = choice or Choice(), dry_run
         self._progress = progress or Progress()
         self._digests = local_digests()
-        self.store_id = str(uuid5(NAMESPACE_URL, tracker.url))
+        if not dry_run:
+            tracker.prepare()
+        self.store_id = tracker.store_id
         self._receipts = Receipts(self.store_id)
 
     def run(self, folders: Sequence[Path]) -> list[Outcome]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from runfmt.layout import MAIN
 from runfmt.reading import StoredRun
@@ -79,6 +80,14 @@ class Tracker(ABC):
     url: str
     most_at_once = 4
     """Runs that may be open at once."""
+
+    @property
+    def store_id(self) -> str:
+        """Whose receipts are believed: another id, and everything is asked anew. Empty: none yet."""
+        return str(uuid5(NAMESPACE_URL, self.url))
+
+    def prepare(self) -> None:  # noqa: B027 - a tracker may have nothing to make
+        """Make the place ready to take runs; opening it writes nothing."""
 
     @abstractmethod
     def open(self, run: StoredRun) -> Tracked:
