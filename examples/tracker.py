@@ -1,13 +1,8 @@
-"""A tracker of your own: runs in a SQLite file, as `runfmt sync ./runs --remote sqlite:runs.db` brings them.
-
-An installed package makes it known in its `pyproject.toml`:
-
-    [project.entry-points."runfmt.remotes"]
-    sqlite = "tracker:Database"
-"""
+"""A tracker of your own: runs in a SQLite file, by `runfmt sync ./runs --remote sqlite:runs.db`."""
 
 import json
 import sqlite3
+from pathlib import Path
 
 from runfmt_sync.trackers import Tracked, Tracker
 
@@ -19,7 +14,8 @@ create table if not exists points (uid, name, step, time, value, primary key (ui
 
 class Database(Tracker):
     def __init__(self, url):
-        self.url, self.path = url, url.partition(":")[2]
+        self.path = Path(url.partition(":")[2]).absolute()
+        self.url = f"sqlite:{self.path}"
 
     def open(self, run):
         return Run(self.path, run)
@@ -33,31 +29,30 @@ class Run(Tracked):
 
     def cursor(self):
         found = self.database.execute("select cursor from runs where uid = ?", [self.uid])
-        return json.loads(found.fetchone()[0])
+        return json.loads(*found.fetchone())
 
     def keep(self, cursor):
         self.change("update runs set cursor = ? where uid = ?", json.dumps(cursor), self.uid)
 
     def rows(self, rows):
-        insert = "insert or replace into points values (?, ?, ?, ?, ?)"
-        with self.database as database:
-            for row in rows:
-                for path, value in row.values.items():
-                    text = json.dumps(value)
-                    database.execute(insert, [self.uid, row.name(path), row.step, row.time, text])
+        for row in rows:
+            for path, value in row.values.items():
+                point = (self.uid, row.name(path), row.step, row.time, json.dumps(value))
+                self.database.execute("insert or replace into points values (?, ?, ?, ?, ?)", point)
+        self.database.commit()
         return {}
 
     def describe(self, run):
-        config = json.dumps(run.config)
-        self.change("update runs set state = ?, config = ? where uid = ?", run.state(), config, self.uid)
+        self.change("update runs set config = ? where uid = ?", json.dumps(run.config), self.uid)
+        self.end(run)
         return {}
 
     def end(self, run):
-        self.describe(run)
+        self.change("update runs set state = ? where uid = ?", run.state(), self.uid)
 
     def change(self, statement, *values):
-        with self.database as database:
-            database.execute(statement, values)
+        self.database.execute(statement, values)
+        self.database.commit()
 
     def close(self):
         self.database.close()
