@@ -12,10 +12,12 @@ def source(tmp_path):
 
 
 @pytest.fixture(params=KINDS)
-def kind(request, tmp_path):
+def kind(request, tmp_path, monkeypatch):
     """A tracker of each kind."""
     (tmp_path / "there").mkdir()
     made = KINDS[request.param](tmp_path / "there")
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
     yield made
     made.close()
 

@@ -3,7 +3,8 @@
 A kind has ``url``; ``tracker()``, as a sync that begins opens it, in another process by its ``opener``;
 ``close``; and what the counterpart's own reader says of a run: ``scalars(id)``, by name the points as
 (step, value) in the order of steps, doubled ones twice; ``config(id)``; ``state(id)``; ``times(id, name)``
-in Unix seconds; ``count()`` of runs. ``lacks`` is what it cannot express, as its page says.
+in Unix seconds; ``count()`` of runs. ``lacks`` is what it cannot express, as its page says;
+``environment`` is what its library is told.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from runfmt_sync.remotes import open_place
 from runfmt_sync.trackers import Tracker
+from trackers.wandbkinds import Offline
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tracker.py"
 
@@ -28,6 +30,7 @@ class Kind:
 
     url: str
     lacks: frozenset[str] = frozenset()
+    environment: ClassVar[dict[str, str]] = {}
     opener = "runfmt_sync.remotes:open_place"
     states: ClassVar = {state: state for state in ("running", "finished", "failed", "killed", "preempted")}
 
@@ -134,4 +137,4 @@ def open_example(url: str) -> Tracker:
     return opened
 
 
-KINDS = {"example": Example, "tensorboard": TensorBoardFiles}
+KINDS = {"example": Example, "tensorboard": TensorBoardFiles, "wandb offline": Offline}
