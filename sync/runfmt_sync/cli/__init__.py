@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError, explain
-from runfmt_sync.cli import carrying, indexing, moving, plotting, reading, serving, viewing
+from runfmt_sync.cli import alerting, carrying, indexing, moving, plotting, reading, serving, viewing
 
 __all__ = ["main"]
 
@@ -39,6 +39,7 @@ COMMANDS = (
     reading.validate,
     viewing.view,
     indexing.index,
+    alerting.alerts,
     serving.serve,
     serving.token,
     serving.login,

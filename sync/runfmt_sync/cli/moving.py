@@ -107,6 +107,8 @@ def _mover(
 def _sync_once(
     paths: tuple[str, ...], remote: str | None, which: dict[str, Any], how: dict[str, Any], as_json: bool
 ) -> None:
+    from runfmt_sync.alerts.delivery import delivering
+    from runfmt_sync.alerts.targets import Home
     from runfmt_sync.configuration import resolve
     from runfmt_sync.progress import show_progress
     from runfmt_sync.receipts import is_another_store
@@ -115,8 +117,13 @@ def _sync_once(
 
     place = open_place(resolve(remote))
     folders = select_runs(paths, apart=Path(place.url), **which)
-    with show_progress(quiet=as_json) as progress:
+    with (
+        delivering(Home.of_user(), lambda line: click.echo(printable(line), err=True)) as tell,
+        show_progress(quiet=as_json) as progress,
+    ):
         mover = _mover(place, progress=progress, **how)
+        if not how["dry_run"]:
+            tell(folders)
         if mover.store_id and is_another_store(place.url, mover.store_id):
             click.echo(f"{place.url} is not the store that it was last time: it is asked anew", err=True)
         outcomes = mover.run(folders)
@@ -137,6 +144,8 @@ def _watch(
     import signal
     from functools import partial
 
+    from runfmt_sync.alerts.delivery import delivering
+    from runfmt_sync.alerts.targets import Home
     from runfmt_sync.configuration import resolve
     from runfmt_sync.progress import JsonWatcher, LineWatcher
     from runfmt_sync.remotes import open_place
@@ -146,16 +155,27 @@ def _watch(
     url = resolve(remote)
     look = partial(select_runs, paths, apart=Path(url), **patterns)
     look()  # a folder that is not there is a mistake now, and bad luck later
-    watch = Watch(
-        lambda: _mover(open_place(url, sleep=watch.pause), **how),
-        look,
-        JsonWatcher() if as_json else LineWatcher(),
-        interval=interval,
-        is_meant=lambda folder: project is None or is_of_project(folder, project),
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: watch.stop())
-    watch.run()
+    watcher = JsonWatcher() if as_json else LineWatcher()
+
+    def is_meant(folder: Path) -> bool:
+        return project is None or is_of_project(folder, project)
+
+    def look_and_tell() -> list[Path]:
+        folders = look()
+        tell(folders)
+        return folders
+
+    with delivering(Home.of_user(), watcher.say, is_meant) as tell:
+        watch = Watch(
+            lambda: _mover(open_place(url, sleep=watch.pause), **how),
+            look_and_tell,
+            watcher,
+            interval=interval,
+            is_meant=is_meant,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: watch.stop())
+        watch.run()
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -13,6 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from runfmt.errors import CommError, UsageError, explain
+from runfmt_sync.alerts.delivery import keep_delivering
+from runfmt_sync.alerts.targets import Home
 from runfmt_sync.credentials import is_loopback
 from runfmt_sync.server.app import make_app, make_viewer
 from runfmt_sync.server.folder import Folder
@@ -22,6 +25,8 @@ from runfmt_sync.server.tokens import OneToken
 from runfmt_sync.server.workers import LISTENER
 
 __all__ = ["Server", "Viewer", "address", "listener"]
+
+log = logging.getLogger("runfmt.server")
 
 GRACE = 30
 """Seconds that requests under way have to end when the server is told to stop."""
@@ -83,8 +88,10 @@ class Server(_Listening):
 
     def run(self) -> None:
         """Serve until :meth:`stop`, SIGTERM or SIGINT; requests under way are ended first."""
+        home = Home.of_store(self.service.store.private)
         try:
-            super().run()
+            with keep_delivering(home, self.service.folders, log.warning):
+                super().run()
         finally:
             self.service.close()
 

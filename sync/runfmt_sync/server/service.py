@@ -86,6 +86,11 @@ class Service:
                 others[ask.uid] = Have(refused=NOT_HIS)
         return {**others, **self.store.have(his, self._digests, believe=believe)}
 
+    def folders(self) -> list[Path]:
+        """The folders of all runs."""
+        self._look()
+        return [*self.store.runs.values()]
+
     def rows(self, caller: Caller, **wanted: Any) -> tuple[list[dict[str, Any]], str | None]:
         """A list of runs (H040, H041)."""
         self._look()
