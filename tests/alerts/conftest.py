@@ -26,5 +26,19 @@ def mail():
 
 
 @pytest.fixture
-def home():
-    return Home.of_user()
+def home(tmp_path):
+    """That of the user who calls the program."""
+    folder = tmp_path / "home"
+    return Home(folder / ".config/runfmt/alerts.json", folder / ".local/state/runfmt/alerts")
+
+
+@pytest.fixture
+def runs(work):
+    (work / "runs").mkdir()
+    return work / "runs"
+
+
+@pytest.fixture
+def sync(runfmt, runs):
+    """Sync; gives what was said of alerts."""
+    return lambda *words: runfmt("sync", runs, "--remote", "./far", *words).stderr.splitlines()
