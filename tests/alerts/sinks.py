@@ -59,9 +59,9 @@ class Sink:
 
 
 class HttpSink(Sink):
-    """Takes Apprise's JSON; one that is ``hung`` answers nobody until it is let go."""
+    """Takes Apprise's JSON; while ``going`` is not set, nobody is answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         super().__init__()
         self.going = threading.Event()
         self.going.set()
@@ -82,7 +82,7 @@ class HttpSink(Sink):
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()

@@ -22,8 +22,8 @@ from runfmt_sync.words import counted
 
 __all__ = ["Post", "delivering", "keep_delivering"]
 
-LONGEST_END = 10.0
-"""Seconds for which the end of a sync waits for what is being sent."""
+LONGEST_LOOK, LONGEST_END = 10.0, 10.0
+"""Seconds for which the end of a sync waits: for the look that is under way, and for what is being sent."""
 EVERY, REST, LONGEST_REST = 1.0, 100, 60.0
 """Between two looks of a server: seconds at least, times as long as a look took, seconds at most."""
 TOGETHER = 1000
@@ -160,7 +160,7 @@ class _Beside:
     def end(self) -> None:
         if self._thread is not None:
             self._asked.put(None)
-            self._thread.join(2 * LONGEST_END)
+            self._thread.join(LONGEST_LOOK + LONGEST_END)
 
 
 @contextmanager

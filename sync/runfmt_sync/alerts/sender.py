@@ -10,6 +10,8 @@ import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ __all__ = ["Apprised", "start_sender"]
 
 PATIENCE = 60
 """Seconds that one delivery may take; then the process ends, and it is tried again."""
+MANUAL = "https://github.com/caronc/apprise/wiki says how it is made"
 KEY = "Idempotency-Key"
 """The header that tells a delivery that came twice, where a service takes headers."""
 
@@ -35,42 +38,49 @@ class Apprised:
             import apprise
         except ImportError:
             raise MissingLibrary("alerts", "'runfmt[alerts]'") from None
+        if "://" not in url:
+            raise UsageError(f"a URL of Apprise's is wanted, as slack://... or mailtos://...: {MANUAL}")
         self._url = url
-        self._service: Any = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+        with _hearing(url) as heard:
+            self._service: Any = apprise.Apprise.instantiate(url, suppress_exceptions=True)
         if self._service is None:
-            scheme = url.partition("://")[0] if "://" in url else "that"
-            raise UsageError(
-                f"Apprise takes no such URL of {scheme}: its form is at https://github.com/caronc/apprise/wiki"
-            )
+            raise UsageError(f"Apprise takes no such URL: {heard.first}; {MANUAL}")
 
     def send(self, delivery: Delivery) -> str:
         """Send; gives what is wrong, empty if it was taken."""
         headers = getattr(self._service, "headers", None)
         if isinstance(headers, dict):
             headers[KEY] = delivery.key
-        heard = _Heard()
-        logging.getLogger("apprise").addHandler(heard)
-        try:
-            is_taken = self._service.notify(
-                title=delivery.title, body=delivery.body, notify_type=delivery.urgency, body_format="text"
-            )
-        except Exception as error:  # a service of anybody's: it must not cost the others their alerts
-            return without_secrets(f"{type(error).__name__}: {error}", self._url)
-        finally:
-            logging.getLogger("apprise").removeHandler(heard)
-        return "" if is_taken else without_secrets(heard.last or "it was not taken", self._url)
+        with _hearing(self._url) as heard:
+            try:
+                is_taken = self._service.notify(
+                    title=delivery.title, body=delivery.body, notify_type=delivery.urgency, body_format="text"
+                )
+            except Exception as error:  # a service of anybody's: it must not cost the others their alerts
+                return without_secrets(f"{type(error).__name__}: {error}", self._url)
+        return "" if is_taken else heard.first
+
+
+@contextmanager
+def _hearing(url: str) -> Iterator[_Heard]:
+    """Hear what Apprise complains of, so that nobody else does: there may be secrets in it."""
+    heard, log = _Heard(url), logging.getLogger("apprise")
+    log.addHandler(heard)
+    try:
+        yield heard
+    finally:
+        log.removeHandler(heard)
 
 
 class _Heard(logging.Handler):
-    """What Apprise last complained of."""
+    """What was complained of first, without what is secret in a URL."""
 
-    last = ""
-
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__(logging.WARNING)
+        self._url, self.first = url, ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        self.first = self.first or without_secrets(record.getMessage(), self._url)
 
 
 def start_sender(home: Home, target: Target) -> subprocess.Popen[bytes]:
