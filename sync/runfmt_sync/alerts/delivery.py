@@ -31,36 +31,46 @@ TOGETHER = 1000
 
 
 class Post:
-    """Looks at runs, and has sent what is to be told; of one thread."""
+    """Looks at runs, and has sent what is to be told; of one thread.
+
+    ``is_meant`` judges a run of which something is to be told; ``may_look`` whether this process looks.
+    """
 
     def __init__(
-        self, home: Home, say: Callable[[str], None], is_meant: Callable[[Path], bool] = lambda _: True
-    ):
-        self._home, self._say, self._is_meant = home, say, is_meant
+        self,
+        home: Home,
+        say: Callable[[str], None],
+        *,
+        is_meant: Callable[[Path], bool] = lambda _: True,
+        may_look: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._home, self._say, self._is_meant, self._may_look = home, say, is_meant, may_look
         self._seen: dict[str, Seen] | None = None
         self._senders: dict[str, tuple[Target, float, subprocess.Popen[bytes]]] = {}
         self._trouble = ""
 
-    def round(self, folders: Sequence[Path]) -> None:
-        """Look once; what goes wrong is said once, and tried again with the next look."""
+    def round(self, find: Callable[[], Sequence[Path]]) -> None:
+        """Look once at the runs that are found; what goes wrong is said once, and tried again each time."""
         try:
-            self._round(folders)
-            self._trouble = ""
-        except (Error, OSError, sqlite3.Error) as error:
+            self._round(find)
+            trouble = ""
+        except (Error, OSError) as error:
             trouble = f"alerts are not sent: {explain(error)}"
-            if trouble != self._trouble:
-                self._say(trouble)
-            self._trouble = trouble
+        except sqlite3.Error as error:
+            trouble = f"alerts are not sent: {error}: if this stays so, remove what is in {self._home.folder}"
+        if trouble and trouble != self._trouble:
+            self._say(trouble)
+        self._trouble = trouble
 
-    def _round(self, folders: Sequence[Path]) -> None:
+    def _round(self, find: Callable[[], Sequence[Path]]) -> None:
         targets = {target.id: target for target in self._home.targets()}
-        if not targets:
+        if not targets or not self._may_look():
             return
         outbox = Outbox(self._home.folder)
         for target, count in outbox.prune().items():
             if target in targets:
                 self._say(f"{counted(count, 'alert')} to {targets[target].name} could not be sent for a week")
-        self._look(folders, outbox, [*targets.values()])
+        self._look(find(), outbox, [*targets.values()])
         self.reap(0)
         for target in outbox.due() & targets.keys() - self._senders.keys():
             self._senders[target] = targets[target], time.time(), start_sender(self._home, targets[target])
@@ -125,7 +135,7 @@ def delivering(
 
     While one look is under way, another is left out. Ctrl-C waits for nothing.
     """
-    beside = _Beside(Post(home, say, is_meant))
+    beside = _Beside(Post(home, say, is_meant=is_meant))
     try:
         yield lambda folders: beside.look(folders) if home.path.exists() else None
     except KeyboardInterrupt:
@@ -142,7 +152,7 @@ class _Beside:
 
     def __init__(self, post: Post) -> None:
         self._post = post
-        self._asked: queue.SimpleQueue[Sequence[Path] | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Callable[[], Sequence[Path]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def look(self, folders: Sequence[Path]) -> None:
@@ -150,11 +160,11 @@ class _Beside:
             self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
             self._thread.start()
         if self._asked.empty():
-            self._asked.put(folders)
+            self._asked.put(lambda: folders)
 
     def _run(self) -> None:
-        while (folders := self._asked.get()) is not None:
-            self._post.round(folders)
+        while (find := self._asked.get()) is not None:
+            self._post.round(find)
         self._post.end(LONGEST_END)
 
     def end(self) -> None:
@@ -165,35 +175,43 @@ class _Beside:
 
 @contextmanager
 def keep_delivering(
-    home: Home, folders: Callable[[], Sequence[Path]], say: Callable[[str], None]
+    home: Home, find: Callable[[], Sequence[Path]], say: Callable[[str], None]
 ) -> Iterator[None]:
     """Look again and again in a thread, in one of the processes that serve the same folder."""
-    ending = threading.Event()
-    thread = threading.Thread(target=_keep_looking, args=(home, folders, say, ending), name="alerts")
+    ending, turn = threading.Event(), _Turn(home.folder / "turn")
+    post = Post(home, say, may_look=turn.is_ours)
+
+    def keep_looking() -> None:
+        pause = 0.0
+        while not ending.wait(pause):
+            began = time.monotonic()
+            if home.path.exists():
+                post.round(find)
+            pause = min(LONGEST_REST, max(EVERY, REST * (time.monotonic() - began)))
+
+    thread = threading.Thread(target=keep_looking, name="alerts")
     thread.start()
     try:
         yield
     finally:
         ending.set()
         thread.join()
+        turn.give_back()
 
 
-def _keep_looking(
-    home: Home, folders: Callable[[], Sequence[Path]], say: Callable[[str], None], ending: threading.Event
-) -> None:
-    post, turn, pause = Post(home, say), None, 0.0
-    while not ending.wait(pause):
-        began = time.monotonic()
-        if home.path.exists():
-            turn = turn if turn is not None else _turn(home)
-            if turn is not None:
-                post.round(folders())
-        pause = min(LONGEST_REST, max(EVERY, REST * (time.monotonic() - began)))
-    if turn is not None:
-        os.close(turn)
+class _Turn:
+    """The right to look, which one of several processes has; the others ask again, as that one may end."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: int | None = None
 
-def _turn(home: Home) -> int | None:
-    """What the one process holds that looks; the others ask again, as it may end."""
-    home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return lock(home.folder / "turn")
+    def is_ours(self) -> bool:
+        if self._held is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._held = lock(self._path)
+        return self._held is not None
+
+    def give_back(self) -> None:
+        if self._held is not None:
+            os.close(self._held)

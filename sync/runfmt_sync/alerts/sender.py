@@ -6,6 +6,7 @@ that hangs holds up nobody. The URL of the target is in none of its arguments, w
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 
 from runfmt.errors import MissingLibrary, UsageError
 from runfmt.locks import Locks
+from runfmt_sync.alerts.handover import Handover
 from runfmt_sync.alerts.outbox import Delivery, Outbox
 from runfmt_sync.alerts.targets import Home, Target, without_secrets
 from runfmt_sync.faults import fault_point
@@ -45,6 +47,11 @@ class Apprised:
             self._service: Any = apprise.Apprise.instantiate(url, suppress_exceptions=True)
         if self._service is None:
             raise UsageError(f"Apprise takes no such URL: {heard.first}; {MANUAL}")
+
+    @property
+    def is_one(self) -> bool:
+        """Whether what is told goes in one message, and not to several receivers behind one URL."""
+        return len(self._service) == 1
 
     def send(self, delivery: Delivery) -> str:
         """Send; gives what is wrong, empty if it was taken."""
@@ -95,33 +102,56 @@ def start_sender(home: Home, target: Target) -> subprocess.Popen[bytes]:
     )
 
 
-class _Stop:
-    """Whether it was told to end."""
+class _Sender:
+    """Sends to a target; ``stop`` ends it behind what it is at."""
 
-    is_set = False
+    def __init__(self, home: Home, target: Target) -> None:
+        self._id, self._outbox, self._service = target.id, Outbox(home.folder), Apprised(target.url)
+        self._handover = Handover(home.folder / f"{target.id}.handed")
+        self._is_told_to_end = False
 
-    def __call__(self, *_: object) -> None:
-        self.is_set = True
+    def stop(self, *_: object) -> None:
+        """End behind the delivery that is under way."""
+        self._is_told_to_end = True
+
+    def run(self) -> None:
+        """Send what is due, until something fails: what follows may fail for the same reason."""
+        if key := self._handover.last():  # a sender was killed
+            self._outbox.confirm(self._id, key)
+            self._handover.clear()
+        while not self._is_told_to_end and (delivery := self._outbox.claim(self._id)):
+            signal.alarm(PATIENCE)
+            if not self._send(delivery):
+                break
+
+    def _send(self, delivery: Delivery) -> bool:
+        if self._service.is_one:
+            self._handover.watch(delivery.key)
+        problem = self._service.send(delivery)
+        if problem:
+            self._handover.clear()
+            self._outbox.failed(self._id, delivery.key, problem)
+            return False
+        fault_point("alert.sent")
+        self._outbox.confirm(self._id, delivery.key)
+        self._handover.clear()
+        return True
+
+
+def _give_up(*_: object) -> None:
+    """End a call that takes too long, as its own limits would have."""
+    raise TimeoutError(errno.ETIMEDOUT, f"no answer for {PATIENCE} seconds")
 
 
 def main(home: Home, target_id: str) -> None:
-    """Send to a target what is due, unless another process does."""
-    stop = _Stop()
-    signal.signal(signal.SIGTERM, stop)
+    """Send to a target what is due, when no other process does."""
+    signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(PATIENCE)
-    target = next((target for target in home.targets() if target.id == target_id), None)
-    if target is None:
-        return
-    outbox, service = Outbox(home.folder), Apprised(target.url)
-    with Locks(home.folder / "locks").take(target_id):
-        while not stop.is_set and (delivery := outbox.claim(target_id)):
-            signal.alarm(PATIENCE)
-            problem = service.send(delivery)
-            fault_point("alert.sent")
-            if problem:
-                outbox.failed(target_id, delivery.key, problem)
-                return
-            outbox.confirm(target_id, delivery.key)
+    for target in (target for target in home.targets() if target.id == target_id):
+        with Locks(home.folder / "locks").take(target_id):
+            sender = _Sender(home, target)
+            signal.signal(signal.SIGTERM, sender.stop)
+            sender.run()
 
 
 if __name__ == "__main__":

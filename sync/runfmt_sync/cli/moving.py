@@ -121,9 +121,9 @@ def _sync_once(
         delivering(Home.of_user(), lambda line: click.echo(printable(line), err=True)) as tell,
         show_progress(quiet=as_json) as progress,
     ):
-        mover = _mover(place, progress=progress, **how)
         if not how["dry_run"]:
             tell(folders)
+        mover = _mover(place, progress=progress, **how)
         if mover.store_id and is_another_store(place.url, mover.store_id):
             click.echo(f"{place.url} is not the store that it was last time: it is asked anew", err=True)
         outcomes = mover.run(folders)
