@@ -20,7 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from runfmt_sync.remotes import open_place
 from runfmt_sync.trackers import Tracker
-from trackers.wandbkinds import Offline
+from trackers.wandbkinds import Offline, Served
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tracker.py"
 
@@ -137,4 +137,4 @@ def open_example(url: str) -> Tracker:
     return opened
 
 
-KINDS = {"example": Example, "tensorboard": TensorBoardFiles, "wandb offline": Offline}
+KINDS = {"example": Example, "tensorboard": TensorBoardFiles, "wandb offline": Offline, "wandb": Served}

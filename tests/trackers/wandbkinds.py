@@ -1,4 +1,4 @@
-"""W&B as a kind of tracker: offline runs in a folder, read back from their transaction logs."""
+"""W&B as two kinds of tracker: offline runs, read back from their logs; and a service of ours."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from runfmt.rows import leaves
 from runfmt_sync.remotes import open_place
 from runfmt_sync.trackers import Tracker
+from runfmt_sync.trackers.wandb_places import OURS
 from runfmt_sync.wandb_log import items, read_log
-
-OURS = "runfmt"
+from trackers.wandbservice import Service
 
 
 class WandBRuns:
@@ -86,6 +86,35 @@ class Offline(WandBRuns):
 
     def state(self, run_id: str) -> str:
         return str(self.config(run_id)[OURS]["state"])
+
+    def count(self) -> int:
+        return len({self.config(name)[OURS]["uid"] for name in self.names()})
+
+
+class Served(WandBRuns):
+    """The same over the wire."""
+
+    states: ClassVar = {**WandBRuns.states, "killed": "failed"}
+
+    def __init__(self, folder: Path) -> None:
+        self.service = Service()
+        self.url = f"wandb://e/p?base_url={self.service.url}"
+        self.environment = {**WandBRuns.environment, "HOME": str(folder), "WANDB_BASE_URL": self.service.url}
+
+    def close(self) -> None:
+        self.service.close()
+
+    def names(self) -> list[str]:
+        return sorted(self.service.buckets)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return self.service.buckets[name].rows()
+
+    def config(self, run_id: str) -> dict[str, Any]:
+        return self.service.buckets[run_id].config
+
+    def state(self, run_id: str) -> str:
+        return self.service.buckets[run_id].state
 
     def count(self) -> int:
         return len({self.config(name)[OURS]["uid"] for name in self.names()})

@@ -18,13 +18,11 @@ from runfmt.errors import UsageError
 from runfmt.layout import MAIN
 from runfmt.reading import StoredRun
 from runfmt_sync.trackers import Row, Tracked, Tracker
-from runfmt_sync.trackers.wandb_places import Claim, Folder, Place, telling
+from runfmt_sync.trackers.wandb_places import OURS, Claim, Folder, Place, Service, telling
 from runfmt_sync.trackers.wandb_values import nested, translate
 
 __all__ = ["WandB"]
 
-OURS = "runfmt"
-"""The config key under which W&B is told whose run it is, and what could not be said."""
 LATE = "late rows: W&B drops rows whose steps go down"
 
 
@@ -37,14 +35,21 @@ class WandB(Tracker):
         parts, self.url = urlsplit(url), url
         entity, project = parts.netloc, parts.path.strip("/")
         options = dict(parse_qsl(parts.query))
-        if not entity or not project or "/" in project or options.get("mode") != "offline":
-            raise UsageError(f"write wandb://ENTITY/PROJECT?mode=offline&dir=DIR, not {url}")
-        self._place: Place = Folder(url, entity, project, Path(options.get("dir", ".")))
+        offline = options.get("mode") == "offline"
+        known = {"mode", "dir"} if offline else {"base_url"}
+        if not entity or not project or "/" in project or not options.keys() <= known:
+            way = "wandb://ENTITY/PROJECT, perhaps with ?base_url=URL or ?mode=offline&dir=DIR"
+            raise UsageError(f"{url} is no place at W&B: write {way}")
+        self._place: Place = (
+            Folder(url, entity, project, Path(options.get("dir", ".")))
+            if offline
+            else Service(url, entity, project, options.get("base_url"))
+        )
 
     @property
     def store_id(self) -> str:
-        """Of a folder the id in it, so that one that was emptied gets everything again."""
-        return self._place.store_id or super().store_id
+        """The place's own."""
+        return self._place.store_id
 
     def prepare(self) -> None:
         """See that W&B's package is there, and that it may write."""
@@ -99,9 +104,8 @@ class _Run(Tracked):
         return +unsaid
 
     def _about(self, run: StoredRun) -> dict[str, Any]:
-        times = {key: run.document[key] for key in ("created_at", "finished_at") if key in run.document}
-        unsaid = self._cursor.get("unsaid", {})
-        return {"uid": run.uid, "state": run.state(), **dict[str, Any](times), "unsaid": unsaid}
+        about = {"uid": run.uid, "state": run.state(), "unsaid": self._cursor.get("unsaid", {})}
+        return about | {key: run.document.get(key) for key in ("created_at", "finished_at")}
 
     def end(self, run: StoredRun) -> None:
         """Say how all runs of it ended: W&B knows of success, failure and preemption."""
@@ -115,23 +119,27 @@ class _Run(Tracked):
     def close(self) -> None:
         """Wait until all has arrived, then keep the cursor."""
         try:
+            for line in self._lines.values():
+                line.finish(self._exit)
             if self._lines:
-                for line in self._lines.values():
-                    line.finish(self._exit)
-                self._claim.keep({"uid": self._run.uid, "cursor": self._cursor, "alerts": self._alerts})
+                self._claim.keep(self._to_keep())
         finally:
             self._claim.release()
+
+    def _to_keep(self) -> dict[str, Any]:
+        last = {**self._claim.kept.get("last", {}), **{name: line.last for name, line in self._lines.items()}}
+        return {"uid": self._run.uid, "cursor": self._cursor, "alerts": self._alerts, "last": last}
 
 
 class _Line:
     """What is logged to one run at W&B."""
 
     def __init__(self, run: StoredRun, claim: Claim, writer: str) -> None:
-        self._url, about = claim.url, run.attributes
+        self._claim, about = claim, run.attributes
         group = about["group"] or (claim.id if len(run.writers) > 1 else None)
         is_main = writer == MAIN
-        self._last = claim.last_step(writer)
-        with telling(self._url):
+        with telling(claim.url):
+            self.last = claim.last_step(writer)
             self.run = claim.begin(
                 writer,
                 name=(about["name"] or claim.id) if is_main else f"{about['name'] or claim.id} {writer}",
@@ -144,18 +152,18 @@ class _Line:
     def log(self, rows: Sequence[Row]) -> Mapping[str, int]:
         """Log rows above the last step; gives what cannot be said of them."""
         unsaid = Counter[str]()
-        with telling(self._url):
+        with telling(self._claim.url):
             for row in rows:
                 unsaid[LATE] += row.is_late
-                if row.is_late or row.step <= self._last:
+                if row.is_late or row.step <= self.last:
                     continue
                 values = nested(translate(row.values, unsaid))
                 time = {} if row.time is None else {"_timestamp": row.time}
                 self.run.log({**values, **time}, step=row.step, commit=True)
-                self._last = row.step
+                self.last = row.step
         return +unsaid
 
     def finish(self, code: int | None) -> None:
         """Wait until all that was logged has arrived."""
-        with telling(self._url):
-            self.run.finish(exit_code=code or 0)
+        with telling(self._claim.url):
+            self._claim.finish(self.run, code or 0)

@@ -1,26 +1,36 @@
-"""Where W&B's runs are: in a folder of offline runs.
+"""Where W&B's runs are: at its service, or in a folder of offline runs.
 
 A place gives a run to who claims it: under its id, or if that is another's with its uid behind.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from runfmt.documents import read_document, replace_document
-from runfmt.errors import CommError, MissingLibrary, UsageError
+from runfmt.errors import CommError, MissingLibrary, UsageError, explain
 from runfmt.layout import MAIN
 from runfmt.locks import Locks
 from runfmt.reading import StoredRun
+from runfmt_sync.faults import fault_point
 
-__all__ = ["Claim", "Folder", "Place", "telling"]
+__all__ = ["OURS", "Claim", "Folder", "Place", "Service", "telling"]
 
+OURS = "runfmt"
+"""The config key under which W&B is told whose run it is, and what could not be said."""
+KEPT = "runfmt.json"
+"""The file in which is kept how far a run has come."""
+TRIES = 6
+"""How often a call is repeated: for two minutes."""
 QUIET: dict[str, Any] = {
     "console": "off",
     "disable_code": True,
@@ -31,15 +41,18 @@ QUIET: dict[str, Any] = {
     "program": "",
     "quiet": True,
     "save_code": False,
-    "show_errors": False,
     "silent": True,
-    "symlink": False,
     "x_disable_machine_info": True,
     "x_disable_meta": True,
     "x_disable_stats": True,
+    "x_file_stream_retry_max": TRIES,
+    "x_file_transfer_retry_max": TRIES,
+    "x_graphql_retry_max": TRIES,
     "x_save_requirements": False,
 }
-"""So that nothing of this program and this machine is captured."""
+"""So that nothing of this program and this machine is captured, and nothing printed."""
+HARMLESS = ("api: HTTP error", "sender: sendAlert")
+"""What is said again by who had asked; and alerts, which W&B refuses where somebody turned them off."""
 
 
 def package() -> Any:
@@ -59,40 +72,49 @@ def package() -> Any:
 @contextmanager
 def telling(url: str) -> Iterator[None]:
     """What W&B's package raises is a ``CommError``."""
+    errors = package().errors
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
     try:
         yield
-    except (package().errors.Error, TimeoutError) as error:
+    except (errors.AuthenticationError, errors.UsageError, TimeoutError) as error:
+        raise CommError(f"{url} gave up: {error}; is the key right? `wandb login` asks for it") from error
+    except (errors.Error, WandbApiFailedError) as error:
         raise CommError(f"{url} gave up: {error}; mend it, then sync again") from error
 
 
 class Claim(ABC):
     """A run at its place, which nobody else tells anything until it is released."""
 
-    def __init__(self, url: str, entity: str, project: str, run_id: str, kept: Mapping[str, Any]) -> None:
-        self.url, self.id, self.kept = url, run_id, kept
-        self._path = {"entity": entity, "project": project}
-
-    def begin(self, writer: str, *, ended: bool, config: Mapping[str, Any], **about: Any) -> Any:
-        """Begin or resume W&B's run of a writer; unless ``ended``, it stays running there."""
-        wandb = package()
-        settings = wandb.Settings(**QUIET, x_update_finish_state=ended, **self.settings())
-        run_id = self.name(writer)
-        return wandb.init(
-            **self._path,
-            **about,
-            id=run_id,
-            config=dict(config),
-            resume="allow",
-            reinit="create_new",
-            settings=settings,
-        )
+    def __init__(self, place: Place, run_id: str) -> None:
+        self.url, self.id, self._path = place.url, run_id, (place.entity, place.project)
+        self.kept: Mapping[str, Any] = {}
 
     def name(self, writer: str) -> str:
         """The id at W&B of what a writer wrote."""
         return self.id if writer == MAIN else f"{self.id}-{writer}"
 
+    def begin(self, writer: str, *, ended: bool, **about: Any) -> Any:
+        """Begin or resume W&B's run of a writer; unless ``ended`` it is left running there."""
+        wandb, (entity, project) = package(), self._path
+        settings = wandb.Settings(**QUIET, x_update_finish_state=ended, **self._settings())
+        told = {"entity": entity, "project": project, "id": self.name(writer), "settings": settings}
+        return wandb.init(**told, **about, resume="allow", reinit="create_new")
+
+    def finish(self, run: Any, code: int) -> None:
+        """Wait until all of a run has arrived. Raises ``CommError`` if it has not: W&B only logs that."""
+        log = Path(run.settings.log_internal)
+        run.finish(exit_code=code)
+        for line in map(json.loads, log.read_text().splitlines()):
+            if line["level"].startswith("ERROR") and not line["msg"].startswith(HARMLESS):
+                raise CommError(f"{self.url} gave up: {line['msg']}; mend it, then sync again")
+
     @abstractmethod
-    def settings(self) -> dict[str, Any]:
+    def recall(self) -> str | None:
+        """Look at what is kept of the run; gives its uid, None if it is not there."""
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
         """Where W&B's package writes to."""
 
     @abstractmethod
@@ -104,25 +126,114 @@ class Claim(ABC):
         """Keep a document with the run, behind all that was told of it."""
 
     @abstractmethod
+    def leave(self) -> None:
+        """Let others have the run."""
+
     def release(self) -> None:
-        """Let others have the run, and end what was started for it."""
+        """Let others have the run; W&B's process ends."""
+        package().teardown()
+        self.leave()
 
 
 class Place(ABC):
-    """Where runs are claimed; ``store_id`` is empty if the URL is enough of a name."""
+    """Where runs are claimed; ``store_id`` as trackers have it."""
 
-    store_id = ""
+    store_id: str
 
     def __init__(self, url: str, entity: str, project: str) -> None:
-        self.url, self._entity, self._project = url, entity, project
+        self.url, self.entity, self.project = url, entity, project
 
     @abstractmethod
     def prepare(self) -> None:
         """Make the place ready to take runs."""
 
-    @abstractmethod
     def claim(self, run: StoredRun) -> Claim:
         """Find a run by its uid, or an id for it that is free."""
+        claim = self._look(run.id)
+        try:
+            if claim.recall() not in (None, run.uid):
+                claim.leave()
+                claim = self._look(f"{run.id}-{run.uid}")
+                claim.recall()
+        except BaseException:
+            claim.release()
+            raise
+        return claim
+
+    @abstractmethod
+    def _look(self, run_id: str) -> Claim:
+        """A claim to an id."""
+
+
+class Service(Place):
+    """W&B itself, or a server of its kind. What is kept of a run is a file of it."""
+
+    def __init__(self, url: str, entity: str, project: str, base_url: str | None) -> None:
+        super().__init__(url, entity, project)
+        self._base = {"base_url": base_url} if base_url else {}
+        self.store_id = str(uuid5(NAMESPACE_URL, f"{url} {os.environ.get('WANDB_BASE_URL', '')}"))
+
+    def prepare(self) -> None:
+        """See that the package is there; the service is asked when a run is claimed."""
+        package()
+
+    def _look(self, run_id: str) -> Claim:
+        return _Served(self, run_id, self._base)
+
+
+class _Served(Claim):
+    """A run at a service. Its transaction log lies in a folder that goes with the claim."""
+
+    def __init__(self, place: Place, run_id: str, base: Mapping[str, str]) -> None:
+        super().__init__(place, run_id)
+        self._base, self._folder = base, tempfile.TemporaryDirectory(prefix="runfmt-wandb-")
+        self._api: Any = None
+
+    def recall(self) -> str | None:
+        """What the run's file says; whose it is stands in its config."""
+        wandb = package()
+        with telling(self.url):
+            wandb.setup(wandb.Settings(silent=True, login_timeout=1, **self._base))
+            self._api = wandb.Api(overrides={**self._base, "entity": self._path[0], "project": self._path[1]})
+            found = self._find(MAIN)
+            if found is None:
+                return None
+            for file in found.files([KEPT]):
+                with file.download(self._folder.name, replace=True) as kept:
+                    self.kept = json.load(kept)
+            about = found.config.get(OURS)
+        return str(about.get("uid")) if isinstance(about, dict) else ""
+
+    def _find(self, writer: str) -> Any:
+        """W&B's run of a writer as it is now, None if there is none."""
+        try:
+            found = self._api.run("/".join((*self._path, self.name(writer))))
+        except package().errors.CommError as error:
+            if isinstance(error.exc, package().apis.public.RunNotFoundError):
+                return None
+            raise
+        for folder in (Path(found.dir), *Path(found.dir).parents[:2]):
+            with suppress(OSError):  # what the package makes for each run that is looked at
+                folder.rmdir()
+        return found
+
+    def _settings(self) -> dict[str, Any]:
+        return {"mode": "online", "root_dir": self._folder.name}
+
+    def last_step(self, writer: str) -> int:
+        """What the service says, or what was kept, whichever is higher: the service's may be old."""
+        found = self._find(writer)
+        said = found.lastHistoryStep if found else -1
+        return max(int(said), int(self.kept.get("last", {}).get(writer, -1)))
+
+    def keep(self, document: Mapping[str, Any]) -> None:
+        fault_point("wandb.arrived")
+        path = Path(self._folder.name) / KEPT
+        path.write_text(json.dumps(document))
+        self._find(MAIN).upload_file(str(path), self._folder.name)
+
+    def leave(self) -> None:
+        self._folder.cleanup()
 
 
 class Folder(Place):
@@ -139,70 +250,72 @@ class Folder(Place):
 
     @property
     def store_id(self) -> str:  # type: ignore[override]
-        """The id in the folder, empty if there is none yet."""
+        """The id in the folder, so that one that was emptied gets everything again."""
         return str(read_document(self._own / "store.json").get("id", ""))
 
     def prepare(self) -> None:
         """Make the folder, and give it an id."""
         package()
-        self._own.mkdir(parents=True, exist_ok=True)
-        with Locks(self._own / "lock").take("store"):
-            if not self.store_id:
-                replace_document(self._own / "store.json", {"runfmt": 1, "id": str(uuid4())})
+        try:
+            self._own.mkdir(parents=True, exist_ok=True)
+            with Locks(self._own / "lock").take("store"):
+                if not self.store_id:
+                    replace_document(self._own / "store.json", {"runfmt": 1, "id": str(uuid4())})
+        except OSError as error:
+            raise CommError(f"{self.url} gave up: {explain(error)}; mend it, then try again") from error
 
-    def claim(self, run: StoredRun) -> Claim:
-        """Find a run by what is kept of it."""
-        locks = Locks(self._own / "lock").take(run.id)
-        for run_id in (run.id, f"{run.id}-{run.uid}"):
-            path = self._own / "runs" / run_id
-            _settle(path, self._folder)
-            kept = read_document(path / "kept.json")
-            if kept.get("uid", run.uid) == run.uid:
-                break
-        claim = _Written(self.url, self._entity, self._project, run_id, kept)
-        claim.folder, claim.path, claim.locks = self._folder, path, locks
-        return claim
+    def _look(self, run_id: str) -> Claim:
+        return _Written(self, run_id, self._folder)
 
 
 class _Written(Claim):
-    """A run in a folder."""
+    """A run in a folder, locked."""
 
-    folder: Path
-    path: Path
-    locks: Locks
+    def __init__(self, place: Place, run_id: str, folder: Path) -> None:
+        super().__init__(place, run_id)
+        self._folder, own = folder, folder / ".runfmt"
+        self._kept, self._new = own / "runs" / run_id / KEPT, own / "runs" / run_id / "new"
+        self._locks = Locks(own / "lock").take(run_id)
 
-    def settings(self) -> dict[str, Any]:
-        new = self.path / "new"
-        new.mkdir(parents=True, exist_ok=True)
-        return {"mode": "offline", "root_dir": str(new)}
+    def recall(self) -> str | None:
+        """What lies beside the offline runs."""
+        self._settle()
+        self.kept = read_document(self._kept)
+        return self.kept.get("uid")
+
+    def _settings(self) -> dict[str, Any]:
+        self._new.mkdir(parents=True, exist_ok=True)
+        package().setup(package().Settings(silent=True))
+        return {"mode": "offline", "root_dir": str(self._new), "symlink": False}
 
     def last_step(self, writer: str) -> int:
+        """None: what a killed sync wrote is no more, and of others the cursor tells."""
         return -1
 
     def keep(self, document: Mapping[str, Any]) -> None:
-        replace_document(self.path / "new" / "kept.json", document)
-        _settle(self.path, self.folder)
+        fault_point("wandb.arrived")
+        replace_document(self._new / KEPT, document)
+        fault_point("wandb.kept")
+        self._settle()
 
-    def release(self) -> None:
-        package().teardown()
-        self.locks.release()
+    def _settle(self) -> None:
+        """Bring to its place what a sync wrote, if it was done, else remove it."""
+        if (self._new / KEPT).exists():
+            for made in sorted(self._new.glob("wandb/offline-run-*")):
+                made.rename(_free(self._folder / made.name))
+                fault_point("wandb.moved")
+            (self._new / KEPT).replace(self._kept)
+        if self._new.exists():
+            shutil.rmtree(self._new)
 
-
-def _settle(path: Path, folder: Path) -> None:
-    """Bring to its place what is new of a run, if the sync that made it was done, else remove it."""
-    new = path / "new"
-    if (new / "kept.json").exists():
-        for made in sorted(new.glob("wandb/offline-run-*")):
-            made.rename(_free(folder / made.name))
-        (new / "kept.json").replace(path / "kept.json")
-    if new.exists():
-        shutil.rmtree(new)
+    def leave(self) -> None:
+        self._locks.release()
 
 
 def _free(path: Path) -> Path:
     """A path that is not there: this one, or with a number behind."""
-    number = 1
-    while path.exists():
+    number, free = 1, path
+    while free.exists():
         number += 1
-        path = path.with_name(f"{path.name.partition('~')[0]}~{number}")
-    return path
+        free = path.with_name(f"{path.name}~{number}")
+    return free
