@@ -17,13 +17,17 @@ from urllib.parse import parse_qsl, urlsplit
 from runfmt.errors import UsageError
 from runfmt.layout import MAIN
 from runfmt.reading import StoredRun
+from runfmt.rows import leaves
+from runfmt.summary import Definition
 from runfmt_sync.trackers import Row, Tracked, Tracker
 from runfmt_sync.trackers.wandb_places import OURS, Claim, Folder, Place, Service, telling
-from runfmt_sync.trackers.wandb_values import nested, translate
+from runfmt_sync.trackers.wandb_values import Translation
 
 __all__ = ["WandB"]
 
 LATE = "late rows: W&B drops rows whose steps go down"
+LONGEST_TAG, LONGEST_TITLE = 64, 63
+"""Characters that W&B takes."""
 
 
 class WandB(Tracker):
@@ -68,13 +72,13 @@ class _Run(Tracked):
         self._cursor: Mapping[str, Any] = claim.kept.get("cursor", {})
         self._alerts: int = claim.kept.get("alerts", 0)
         self._lines: dict[str, _Line] = {}
-        self._exit: int | None = None
+        self._exit = 0
 
     def cursor(self) -> Mapping[str, Any]:
         return self._cursor
 
     def keep(self, cursor: Mapping[str, Any]) -> None:
-        """Keep the cursor, which travels behind all that it covers, when the run is closed."""
+        """Keep the cursor; it travels behind all that it covers, when the run is closed."""
         self._line(MAIN)
         self._cursor = cursor
 
@@ -89,40 +93,50 @@ class _Run(Tracked):
 
     def file(self, path: str, source: Path) -> None:
         """Save a file under its name, as it is."""
-        with telling(self._claim.url):
-            self._line(MAIN).run.save(
-                glob.escape(str(source.absolute())), base_path=str(self._run.path.absolute()), policy="now"
-            )
+        self._line(MAIN).save(source, self._run.path)
 
     def describe(self, run: StoredRun) -> Mapping[str, int]:
         """Take name, notes, tags, config, definitions, summary and new alerts."""
-        there, unsaid = self._line(MAIN).run, Counter[str]()
+        line, unsaid = self._line(MAIN), Counter[str]()
+        tags = [tag for tag in run.attributes["tags"] if 0 < len(tag) <= LONGEST_TAG]
+        unsaid["tags that are too long"] = len(run.attributes["tags"]) - len(tags)
         with telling(self._claim.url):
-            there.name, there.notes, there.tags = (run.attributes[key] for key in ("name", "notes", "tags"))
-            there.config.update({**run.config, OURS: self._about(run)}, allow_val_change=True)
-            there.summary.update(run.summary)
+            line.run.name, line.run.notes = run.attributes["name"] or run.id, run.attributes["notes"]
+            line.run.tags = tags
+            line.run.config.update({**run.config, OURS: self._about(run)}, allow_val_change=True)
+            line.summarise(run.summary)  # before definitions, which hide keys that stand there all the same
+            for definition in run.history().definitions.by_name.values():
+                line.define(definition)
+            self._alert([event for event in run.events() if event["event"] == "alert"])
         return +unsaid
 
     def _about(self, run: StoredRun) -> dict[str, Any]:
         about = {"uid": run.uid, "state": run.state(), "unsaid": self._cursor.get("unsaid", {})}
         return about | {key: run.document.get(key) for key in ("created_at", "finished_at")}
 
+    def _alert(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        for alert in alerts[self._alerts :]:
+            title, text, level = (str(alert.get(key) or "") for key in ("title", "text", "level"))
+            level = level if level in ("WARN", "ERROR") else "INFO"
+            self._line(MAIN).run.alert(title[:LONGEST_TITLE], text, level, wait_duration=0.001)
+        self._alerts = len(alerts)
+
     def end(self, run: StoredRun) -> None:
         """Say how all runs of it ended: W&B knows of success, failure and preemption."""
-        state = run.state()
-        self._exit = 0 if state == "finished" else 1
+        self._exit = 0 if run.state() == "finished" else 1
         for writer in run.writers:
             there = self._line(writer).run
-            if state == "preempted":
+            if run.state() == "preempted":
                 there.mark_preempting()
 
     def close(self) -> None:
         """Wait until all has arrived, then keep the cursor."""
         try:
-            for line in self._lines.values():
-                line.finish(self._exit)
-            if self._lines:
-                self._claim.keep(self._to_keep())
+            with telling(self._claim.url):
+                for line in self._lines.values():
+                    self._claim.finish(line.run, self._exit)
+                if self._lines:
+                    self._claim.keep(self._to_keep())
         finally:
             self._claim.release()
 
@@ -132,38 +146,69 @@ class _Run(Tracked):
 
 
 class _Line:
-    """What is logged to one run at W&B."""
+    """What is told to one of W&B's runs; ``last`` is the highest step that was logged to it."""
 
     def __init__(self, run: StoredRun, claim: Claim, writer: str) -> None:
-        self._claim, about = claim, run.attributes
-        group = about["group"] or (claim.id if len(run.writers) > 1 else None)
-        is_main = writer == MAIN
-        with telling(claim.url):
+        self._url, about = claim.url, run.attributes
+        name, group, job = about["name"] or claim.id, about["group"] or None, about["job_type"] or None
+        if len(run.writers) > 1:
+            group = group or claim.id
+        if writer != MAIN:
+            name, job = f"{name} {writer}", writer
+        told = {"name": name, "group": group, "job_type": job, "config": {OURS: {"uid": run.uid}}}
+        with telling(self._url):
             self.last = claim.last_step(writer)
-            self.run = claim.begin(
-                writer,
-                name=(about["name"] or claim.id) if is_main else f"{about['name'] or claim.id} {writer}",
-                group=group,
-                job_type=about["job_type"] or None if is_main else writer,
-                config={OURS: {"uid": run.uid}},
-                ended=run.state() != "running",
-            )
+            self.run = claim.begin(writer, ended=run.state() != "running", **told)
 
     def log(self, rows: Sequence[Row]) -> Mapping[str, int]:
         """Log rows above the last step; gives what cannot be said of them."""
-        unsaid = Counter[str]()
-        with telling(self._claim.url):
-            for row in rows:
-                unsaid[LATE] += row.is_late
-                if row.is_late or row.step <= self.last:
-                    continue
-                values = nested(translate(row.values, unsaid))
-                time = {} if row.time is None else {"_timestamp": row.time}
-                self.run.log({**values, **time}, step=row.step, commit=True)
-                self.last = row.step
-        return +unsaid
+        translation = Translation()
+        said = [(row, translation.row(row.values)) for row in rows if not row.is_late]
+        translation.unsaid[LATE] = len(rows) - len(said)
+        self._add(translation)  # before the rows; and if those are there already, it may not be
+        with telling(self._url):
+            for row, values in said:
+                if row.step > self.last:
+                    time = {} if row.time is None else {"_timestamp": row.time}
+                    self.run.log({**values, **time}, step=row.step, commit=True)
+                    self.last = row.step
+        return +translation.unsaid
 
-    def finish(self, code: int | None) -> None:
-        """Wait until all that was logged has arrived."""
-        with telling(self._claim.url):
-            self._claim.finish(self.run, code or 0)
+    def _add(self, translation: Translation) -> None:
+        """Say what values need beside them."""
+        own = Path(self.run.settings.files_dir)
+        for path, data in translation.files.items():
+            (own / path).parent.mkdir(parents=True, exist_ok=True)
+            (own / path).write_bytes(data)
+            self.save(own / path, own)
+        with telling(self._url):
+            for key, labels in translation.labels.items():
+                self.run._add_singleton("mask/class_labels", key, labels)
+
+    def save(self, path: Path, folder: Path) -> None:
+        """Save a file under the name that it has in a folder."""
+        with telling(self._url):
+            self.run.save(glob.escape(str(path.absolute())), str(folder.absolute()), policy="now")
+
+    def define(self, definition: Definition) -> None:
+        """Say how a metric is to be shown. Rows stay as they are: what is to be in them is there."""
+        best = "max" if definition.goal == "maximize" else "min"
+        said = {best if word == "best" else word for word in definition.summary} - {"copy"}
+        self.run.define_metric(
+            definition.name,
+            step_metric=definition.step_metric,
+            step_sync=False,
+            hidden=definition.hidden,
+            summary=",".join(sorted(said)) or None,
+            overwrite=True,
+        )
+
+    def summarise(self, summary: Mapping[str, Any]) -> None:
+        """Say the summary in place of the one that W&B makes of rows."""
+        translation = Translation()
+        said = translation.row(dict(leaves(summary)))
+        for key in [*self.run.summary.keys()]:
+            if key not in said and not key.startswith("_"):
+                del self.run.summary[key]
+        self.run.summary.update(said)
+        self._add(translation)

@@ -22,6 +22,7 @@ from runfmt.layout import MAIN
 from runfmt.locks import Locks
 from runfmt.reading import StoredRun
 from runfmt_sync.faults import fault_point
+from runfmt_sync.state import store_state
 
 __all__ = ["OURS", "Claim", "Folder", "Place", "Service", "telling"]
 
@@ -79,7 +80,7 @@ def telling(url: str) -> Iterator[None]:
         yield
     except (errors.AuthenticationError, errors.UsageError, TimeoutError) as error:
         raise CommError(f"{url} gave up: {error}; is the key right? `wandb login` asks for it") from error
-    except (errors.Error, WandbApiFailedError) as error:
+    except (errors.Error, WandbApiFailedError, ValueError) as error:
         raise CommError(f"{url} gave up: {error}; mend it, then sync again") from error
 
 
@@ -182,12 +183,20 @@ class Service(Place):
 
 
 class _Served(Claim):
-    """A run at a service. Its transaction log lies in a folder that goes with the claim."""
+    """A run at a service, locked. Its transaction log lies in the tool's state until the claim is left."""
 
     def __init__(self, place: Place, run_id: str, base: Mapping[str, str]) -> None:
         super().__init__(place, run_id)
-        self._base, self._folder = base, tempfile.TemporaryDirectory(prefix="runfmt-wandb-")
+        own = store_state(place.store_id) / "wandb"
+        own.mkdir(parents=True, exist_ok=True)
+        self._locks = Locks(own / ".lock").take(run_id)
+        self._base, self._folder = base, own / run_id
         self._api: Any = None
+        self._clear()  # a killed sync could not
+
+    def _clear(self) -> None:
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
 
     def recall(self) -> str | None:
         """What the run's file says; whose it is stands in its config."""
@@ -199,26 +208,29 @@ class _Served(Claim):
             if found is None:
                 return None
             for file in found.files([KEPT]):
-                with file.download(self._folder.name, replace=True) as kept:
+                with file.download(str(self._folder), replace=True) as kept:
                     self.kept = json.load(kept)
             about = found.config.get(OURS)
         return str(about.get("uid")) if isinstance(about, dict) else ""
 
     def _find(self, writer: str) -> Any:
         """W&B's run of a writer as it is now, None if there is none."""
+        path = (*self._path, self.name(writer))
         try:
-            found = self._api.run("/".join((*self._path, self.name(writer))))
+            return self._api.run("/".join(path))
         except package().errors.CommError as error:
             if isinstance(error.exc, package().apis.public.RunNotFoundError):
                 return None
             raise
-        for folder in (Path(found.dir), *Path(found.dir).parents[:2]):
-            with suppress(OSError):  # what the package makes for each run that is looked at
-                folder.rmdir()
-        return found
+        finally:
+            made = Path(os.environ.get("WANDB_DIR") or tempfile.gettempdir(), *path)
+            for folder in (made, *made.parents[:2]):
+                with suppress(OSError):  # the package makes them for each run that is looked at
+                    folder.rmdir()
 
     def _settings(self) -> dict[str, Any]:
-        return {"mode": "online", "root_dir": self._folder.name}
+        self._folder.mkdir(exist_ok=True)
+        return {"mode": "online", "root_dir": str(self._folder)}
 
     def last_step(self, writer: str) -> int:
         """What the service says, or what was kept, whichever is higher: the service's may be old."""
@@ -228,12 +240,13 @@ class _Served(Claim):
 
     def keep(self, document: Mapping[str, Any]) -> None:
         fault_point("wandb.arrived")
-        path = Path(self._folder.name) / KEPT
+        path = self._folder / KEPT
         path.write_text(json.dumps(document))
-        self._find(MAIN).upload_file(str(path), self._folder.name)
+        self._find(MAIN).upload_file(str(path), str(self._folder))
 
     def leave(self) -> None:
-        self._folder.cleanup()
+        self._clear()
+        self._locks.release()
 
 
 class Folder(Place):
