@@ -124,7 +124,7 @@ def test_folder_that_is_none_is_said(tmp_path):
     with pytest.raises(RunNotFound, match="no folder"):
         runfmt.Api(tmp_path / "none").runs()
     with pytest.raises(UsageError, match="neither a folder nor a server"):
-        runfmt.Api("s3://bucket/runs")
+        runfmt.Api("gopher://host/runs")
     assert runfmt.Api(tmp_path).runs() == []
 
 

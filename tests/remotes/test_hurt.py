@@ -219,5 +219,5 @@ def test_live_run_is_a_true_prefix_at_every_moment(source, kind, sync):
     assert writer.returncode == 0
     sync()
     print(f"{looks} looks during {syncs} syncs")
-    assert min(looks, syncs) > 1
+    assert min(looks, syncs) > 0
     assert_quiet(source, kind, sync)

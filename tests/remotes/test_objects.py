@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from datetime import timedelta
 
 import obstore
 import pytest
@@ -13,8 +14,8 @@ from remotes.checks import append
 from remotes.kinds import Careless, Objects
 from runfmt.errors import CommError, UsageError
 from runfmt_sync.cli import main
-from runfmt_sync.remotes import objects, open_remote
-from runfmt_sync.remotes.objects import ObjectRemote
+from runfmt_sync.remotes import open_remote, placing
+from runfmt_sync.remotes.bucket import Bucket
 from runfmt_sync.remotes.segments import Segment, chain, name_of, parse, to_merge
 from runfmt_sync.verify import verify
 from runmaker import make_run, read, rows
@@ -86,7 +87,7 @@ def test_many_small_segments_become_one_and_go_later(source, kind, sync, monkeyp
         sync()
     there = [parse(name.rpartition("/")[2]) for name in names(kind, f"runs/{uid}/metrics.jsonl")]
     assert len(chain(there)) < 20 < len(there)
-    monkeypatch.setattr(objects, "COVERED_FOR", objects.timedelta(0))
+    monkeypatch.setattr(placing, "COVERED_FOR", timedelta(0))
     for step in range(60, 80):
         append(run / "metrics.jsonl", rows(step, 1))
         sync()
@@ -100,8 +101,8 @@ def test_growing_stream_reads_nothing_back(source, kind, monkeypatch):
     run = make_run(source, state="running")
     append(run / "metrics.jsonl", rows(21, 3, text="x" * 3_000_000))
     remote, read_back = kind.remote(), []
-    real = ObjectRemote._get
-    monkeypatch.setattr(ObjectRemote, "_get", lambda self, name: read_back.append(name) or real(self, name))
+    real = Bucket.get
+    monkeypatch.setattr(Bucket, "get", lambda self, name: read_back.append(name) or real(self, name))
     from runfmt_sync.push import Push
 
     push = Push(remote)
@@ -141,7 +142,7 @@ def refused(kind):
 @pytest.mark.parametrize(("url", "kept"), [("gs://runs/lab", "GCSStore"), ("az://runs/lab", "AzureStore")])
 def test_other_stores_are_opened_by_their_scheme(url, kept, monkeypatch):
     opened = []
-    monkeypatch.setattr(ObjectRemote, "_document", lambda self, name: opened.append(self._store) or {})
+    monkeypatch.setattr(Bucket, "document", lambda self, name: opened.append(self._store) or {})
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
     open_remote(url)

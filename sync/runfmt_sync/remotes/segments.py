@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Part", "Segment", "chain", "digest_of", "name_of", "parse", "to_merge"]
+__all__ = ["Part", "Segment", "chain", "digest_of", "length_of", "name_of", "parse", "to_merge"]
 
 _NAME = re.compile(r"([0-9]{20})-([0-9]{20})-([0-9a-f]{16})")
 SMALL = 2**20
@@ -77,3 +77,8 @@ def to_merge(parts: Sequence[Part], limit: int) -> list[Segment]:
 def digest_of(parts: Sequence[Part]) -> str:
     """What changes when a chain does."""
     return hashlib.sha256(" ".join(name_of(part.segment) for part in parts).encode()).hexdigest()
+
+
+def length_of(parts: Sequence[Part]) -> int:
+    """Where a chain ends, in bytes."""
+    return parts[-1].segment.end if parts else 0
