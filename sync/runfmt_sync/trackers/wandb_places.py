@@ -58,6 +58,7 @@ HARMLESS = ("api: HTTP error", "sender: sendAlert")
 
 def package() -> Any:
     """W&B's own package. Raises ``MissingLibrary``, ``UsageError`` if its name is another's."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     try:
         import wandb
     except ImportError as error:
@@ -189,8 +190,8 @@ class _Served(Claim):
         super().__init__(place, run_id)
         own = store_state(place.store_id) / "wandb"
         own.mkdir(parents=True, exist_ok=True)
-        self._locks = Locks(own / ".lock").take(run_id)
-        self._base, self._folder = base, own / run_id
+        self._locks = Locks(own / "lock").take(run_id)
+        self._base, self._folder = base, own / "runs" / run_id
         self._api: Any = None
         self._clear()  # a killed sync could not
 
@@ -229,7 +230,7 @@ class _Served(Claim):
                     folder.rmdir()
 
     def _settings(self) -> dict[str, Any]:
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         return {"mode": "online", "root_dir": str(self._folder)}
 
     def last_step(self, writer: str) -> int:
