@@ -136,13 +136,10 @@ class _Run(Tracked):
                 for line in self._lines.values():
                     self._claim.finish(line.run, self._exit)
                 if self._lines:
-                    self._claim.keep(self._to_keep())
+                    kept = {"uid": self._run.uid, "cursor": self._cursor, "alerts": self._alerts}
+                    self._claim.keep(kept)
         finally:
             self._claim.release()
-
-    def _to_keep(self) -> dict[str, Any]:
-        last = {**self._claim.kept.get("last", {}), **{name: line.last for name, line in self._lines.items()}}
-        return {"uid": self._run.uid, "cursor": self._cursor, "alerts": self._alerts, "last": last}
 
 
 class _Line:

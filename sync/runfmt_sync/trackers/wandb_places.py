@@ -234,10 +234,9 @@ class _Served(Claim):
         return {"mode": "online", "root_dir": str(self._folder)}
 
     def last_step(self, writer: str) -> int:
-        """What the service says, or what was kept, whichever is higher: the service's may be old."""
+        """What the service says: after a killed sync it is above what the cursor knows."""
         found = self._find(writer)
-        said = found.lastHistoryStep if found else -1
-        return max(int(said), int(self.kept.get("last", {}).get(writer, -1)))
+        return int(found.lastHistoryStep) if found else -1
 
     def keep(self, document: Mapping[str, Any]) -> None:
         fault_point("wandb.arrived")
