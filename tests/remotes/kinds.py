@@ -391,7 +391,8 @@ def read_run(store: Any, head: str) -> dict[str, bytes]:
     for name in ("run.json", "config.json", "summary.json", "edits.json"):
         with suppress(FileNotFoundError):
             files[name] = get(name)
-    names = sorted(one["path"].removeprefix(head) for page in obstore.list(store, head) for one in page)
+    listed = [one["path"].removeprefix(head) for page in obstore.list(store, head) for one in page]
+    names = sorted(listed, key=in_order)
     for name in names:
         path, _, last = name.rpartition("/")
         if name.startswith(".large/"):
@@ -411,12 +412,18 @@ def read_run(store: Any, head: str) -> dict[str, bytes]:
 
 
 def add_segment(files: dict[str, bytes], path: str, start: int, digest: str, data: bytes) -> None:
+    """Put a segment behind what is there, if it has the same bytes as far as both reach (O012)."""
     assert hashlib.sha256(data).hexdigest().startswith(digest)
     there = files.setdefault(path, b"")
-    if start <= len(there):
-        known = there[start : start + len(data)]
-        assert data.startswith(known)
+    known = there[start : start + len(data)]
+    if start <= len(there) and data.startswith(known):
         files[path] = there + data[len(known) :]
+
+
+def in_order(name: str) -> tuple[str, str, int]:
+    """Segments of a stream by their start, of equal ones the longest first (O012)."""
+    path, _, last = name.rpartition("/")
+    return path, last[:20], -int(last[21:41]) if re.match(r"[0-9]{20}-[0-9]{20}-", last) else 0
 
 
 KINDS = {

@@ -14,7 +14,7 @@ import pytest
 
 import postgres
 from remotes.checks import append, assert_quiet, carry_on, edit, lost_and_doubled, points, start
-from remotes.kinds import Kind, Objects
+from remotes.kinds import Careless, Kind, Objects
 from runfmt.reading import find_runs
 from runfmt_sync.push import Push
 from runfmt_sync.remotes.http import HttpRemote
@@ -24,9 +24,9 @@ KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "100")) // 10
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(request, tmp_path):
     (tmp_path / "disk").mkdir()
-    return Objects(tmp_path / "disk" / "remote")
+    return getattr(request, "param", Objects)(tmp_path / "disk" / "remote")
 
 
 @pytest.fixture
@@ -48,7 +48,14 @@ def begun(source, place):
     return run
 
 
-@pytest.mark.parametrize("point", points("objects."))
+@pytest.mark.parametrize(
+    ("place", "point"),
+    [
+        *((Objects, point) for point in points("objects.", "push.", "receipt.", "inventory.")),
+        *((Careless, point) for point in points("objects.")),
+    ],
+    indirect=["place"],
+)
 def test_pusher_to_a_store_killed_at_a_point_is_finished_by_the_next(source, place, begun, point):
     assert start(source, place, RUNFMT_FAULT=point).wait(60) == -signal.SIGKILL, "the point is never reached"
     assert_true_prefix(source, place.root)

@@ -6,10 +6,11 @@ import errno
 import io
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -17,16 +18,22 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import from_url
 
-from runfmt.errors import CommError, FormatError, UsageError
+from runfmt.errors import CommError, FormatError, UsageError, warn
 from runfmt.layout import is_safe, is_stream
 from runfmt.rows import decode_document
-from runfmt_sync.remotes.segments import Part, Segment, length_of, name_of, parse
+from runfmt_sync.remotes.segments import Part, Segment, chain, digest_of, length_of, name_of, parse, within
 
-__all__ = ["LARGE", "NOTE", "PIECES", "Bucket", "Joined", "Listed", "Stored", "absent", "at", "place_of"]
+__all__ = [
+    "LARGE", "NOTE", "PIECES", "Bucket", "Each", "Joined", "Listed", "Lying", "Stored", "absent", "at",
+    "bare", "pieces_at", "place_of",
+]  # fmt: skip
 
 NOTE, LARGE, PIECES = ".note.json", ".large", ".pieces"
 """Below a run; no path of a run begins with a dot (R005)."""
 SAFE = "-_.=+@,"
+PROBE = ".runfmt/probe"
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""``map``, many at once."""
 RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -67,12 +74,34 @@ class Listed:
             self.files[unquote(name)] = found
 
 
+@dataclass(frozen=True)
+class Lying:
+    """A stream of a run as it lies: its segments, used by readers or not, and where readers end."""
+
+    uid: str
+    path: str
+    segments: tuple[Segment, ...]
+    parts: list[Part]
+    read: Callable[[int, int], Iterable[bytes]]
+    """Gives its bytes from one offset to another."""
+
+    @property
+    def length(self) -> int:
+        """Bytes that readers read."""
+        return length_of(self.parts)
+
+    @property
+    def names(self) -> str:
+        """What digests the names of the segments."""
+        return digest_of(within(self.segments, self.length))
+
+
 class Bucket:
     """Objects below a prefix. Raises ``CommError`` where the store gives up, ``FileNotFoundError``."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._store = _open(url)
+        self._store, self._is_probed = _open(url), False
 
     def run(self, uid: str) -> Listed:
         """What lies of a run."""
@@ -80,7 +109,7 @@ class Bucket:
         with self._faults():
             for page in obstore.list(self._store, place_of(uid), chunk_size=1000):
                 for found in page:
-                    stored = Stored(found["size"], _bare(found["e_tag"]), found["last_modified"])
+                    stored = Stored(found["size"], bare(found["e_tag"]), found["last_modified"])
                     listed.add(found["path"].removeprefix(head), stored)
         return listed
 
@@ -96,7 +125,7 @@ class Bucket:
         return [name.rstrip("/").rpartition("/")[2] for name in found]
 
     def get(self, name: str) -> bytes:
-        """The bytes of an object."""
+        """The bytes of an object, all of them: there are stores that know no ranges."""
         with self._faults():
             return bytes(obstore.get(self._store, name).bytes())
 
@@ -122,7 +151,7 @@ class Bucket:
                 put = obstore.put(self._store, name, data, mode=mode, use_multipart=False)
         except FileNotFoundError:
             raise CommError(f"there is no bucket for {self.url}: make it, then try again") from None
-        return _bare(put["e_tag"])
+        return bare(put["e_tag"])
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects; those that are gone are no matter."""
@@ -137,6 +166,41 @@ class Bucket:
             if first < last:
                 data = self.get(f"{place}/{name_of(segment)}")
                 yield data[first - segment.start : last - segment.start]
+
+    def lying(self, uid: str, path: str, segments: Collection[Segment]) -> Lying:
+        """A stream of these segments; those that have other bytes than what is before are left out (O012).
+
+        Only where some overlap in part anything is read: two writers put them at the same moment.
+        """
+        place, wrong = at(uid, path), set[Segment]()
+        while True:
+            parts = chain(segments, wrong)
+            overlapping = [n for n, part in enumerate(parts) if part.skip]
+            other = next((n for n in overlapping if not self._fits(place, parts[:n], parts[n])), None)
+            if other is None:
+                return Lying(uid, path, tuple(segments), parts, partial(self.bytes_of, place, parts))
+            wrong.add(parts[other].segment)
+
+    def _fits(self, place: str, before: Sequence[Part], part: Part) -> bool:
+        """Whether a part has the bytes of those before it, as far as they overlap."""
+        segment, skip = part
+        there = b"".join(self.bytes_of(place, before, segment.start, segment.start + skip))
+        return self.get(f"{place}/{name_of(segment)}")[:skip] == there
+
+    def probe(self) -> None:
+        """Warn, once, of a store that makes what is there already."""
+        if self._is_probed:
+            return
+        self._is_probed = True
+        try:
+            for _ in range(2):
+                self.put(PROBE, b"", "create")
+        except AlreadyExistsError:
+            return
+        warn(
+            f"{self.url} heeds no precondition: of edits that two bring there at the same moment, one may be "
+            "replaced until it is brought again"
+        )
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -206,11 +270,16 @@ def place_of(uid: str) -> str:
     return f"runs/{uid}"
 
 
+def pieces_at(uid: str, sha256: str) -> str:
+    """Where the pieces of files with this digest lie (O021)."""
+    return f"{place_of(uid)}/{PIECES}/{sha256}"
+
+
 def absent(path: str) -> FileNotFoundError:
     """What is raised where there is no such file."""
     return FileNotFoundError(errno.ENOENT, "the remote has no such file", path)
 
 
-def _bare(tag: str | None) -> str:
+def bare(tag: str | None) -> str:
     """An ETag without the quotes that some stores leave out."""
     return (tag or "").strip('"')

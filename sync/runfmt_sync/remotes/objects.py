@@ -9,11 +9,10 @@ objects: a note spares reading, and is never believed of an object that was repl
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -26,16 +25,17 @@ from runfmt.errors import CommError, FormatError, warn
 from runfmt.layout import RUN, is_safe, is_stream, is_uid, phase
 from runfmt.reading import refuse_future
 from runfmt.rows import decode_document, encode_document
-from runfmt_sync.digests import Proof, prove_bytes
+from runfmt_sync.digests import Proof
 from runfmt_sync.extents import MAX_EXTENT, Extent, Piece, Refused, Wanted
 from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import run_digest
-from runfmt_sync.plan import Ask, Have, Held
+from runfmt_sync.plan import Ask, Have
 from runfmt_sync.remotes import read_each
-from runfmt_sync.remotes.bucket import LARGE, NOTE, PIECES, Bucket, Joined, Listed, absent, at, place_of
-from runfmt_sync.remotes.notes import Proved
-from runfmt_sync.remotes.placing import Placing
-from runfmt_sync.remotes.segments import Part, chain, digest_of, length_of
+from runfmt_sync.remotes.bucket import NOTE, Bucket, Joined, Listed, absent, at, pieces_at, place_of
+from runfmt_sync.remotes.notes import Note, Proved
+from runfmt_sync.remotes.placing import Placing, is_piece
+from runfmt_sync.remotes.proving import Proving, keep_note, large
+from runfmt_sync.remotes.segments import chain, length_of
 
 if TYPE_CHECKING:
     from runfmt_sync.mirrored import Mirrored
@@ -48,7 +48,7 @@ AT_ONCE = 16
 """Requests under way."""
 TOGETHER = 64
 """Runs, and ..."""
-HELD = 16 * 2**20
+HELD = 32 * 2**20
 """... bytes, that are sent together, phase by phase."""
 TRIES = 5
 STORE, DELETED = ".runfmt/store.json", ".runfmt/deleted"
@@ -62,6 +62,7 @@ class ObjectRemote:
         self._bucket, self._proved = Bucket(self.url), Proved()
         self._pool, self._below = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(AT_ONCE)
         self._id = str(self._bucket.document(STORE).get("id", ""))
+        self._is_prepared = False
 
     @property
     def store_id(self) -> str:
@@ -74,6 +75,7 @@ class ObjectRemote:
             with suppress(AlreadyExistsError):  # some stores replace it: what is there then counts for all
                 self._bucket.put(STORE, encode_document({"id": str(uuid.uuid4())}), mode="create")
             self._id = str(self._bucket.document(STORE)["id"])
+        self._is_prepared = True
 
     def look(self) -> None:
         """Each question is asked anew."""
@@ -97,18 +99,14 @@ class ObjectRemote:
     def _look_at(self, ask: Ask, listed: Listed, believe: bool) -> Have | None:
         if RUN not in listed.files and (deleted := self._deleted(ask.uid)):
             return Have(deleted=deleted)
-        note = self._noted(ask.uid, listed) if believe else {}
-        entries = {
-            path: Held(proof.size, proof) for path, proof in self._files(ask.uid, listed, note).items()
-        }
-        for path, segments in listed.streams.items():
-            parts = chain(segments)
-            length = parts[-1].segment.end if parts else 0
-            proof = self._prove(ask.uid, path, parts, min(length, ask.streams.get(path, length)), note)
-            entries[path] = Held(length, proof)
+        note, proved = (self._noted(ask.uid, listed), self._proved) if believe else (Note(), Proved())
+        proving = Proving(self._bucket, proved, ask.uid, listed, note)
+        entries = proving.prove(ask.streams, self._below.map)
+        if RUN in entries and (refused := self._refusal(ask.uid, entries[RUN].proof, note)):
+            return Have(refused=refused)
+        if proving.found != note and self._is_prepared:
+            keep_note(self._bucket, self._proved, ask.uid, proving.found)
         if RUN in entries:
-            if refused := self._refusal(ask.uid, entries[RUN].proof, note):
-                return Have(refused=refused)
             is_whole = all(held.length == held.proof.size for held in entries.values())
             if is_whole and run_digest((p, held.proof) for p, held in entries.items()) == ask.digest:
                 return None
@@ -118,64 +116,16 @@ class ObjectRemote:
     def _deleted(self, uid: str) -> str:
         return str(self._bucket.document(f"{DELETED}/{uid}.json").get("time", ""))
 
-    def _files(self, uid: str, listed: Listed, note: Mapping[str, Any]) -> dict[str, Proof]:
-        """The proofs of files, as noted where the object is the one that was noted."""
-        noted = note.get("files", {})
-        found: dict[str, Proof] = {}
-        unknown = []
-        for path, one in listed.files.items():
-            size, tag, digest = noted.get(path, (-1, "", ""))
-            if (size, tag) == (one.size, one.tag):
-                found[path] = Proof(size, (), digest)
-            else:
-                unknown.append(path)
-        got = self._below.map(lambda path: self._bucket.tagged(at(uid, path)), unknown)
-        for path, (data, tag) in zip(unknown, got, strict=True):
-            if (tag or "").strip('"') != listed.files[path].tag:
-                raise absent(path)  # as it was listed: streams that were may not have all that it tells of
-            found[path] = prove_bytes(data)
-        for path in listed.large.keys() - listed.files.keys():
-            proof = self._large(uid, path)
-            parts = chain(listed.pieces[proof.tail]) if proof else []
-            if proof and length_of(parts) == proof.size:
-                found[path] = proof if note else self._read_large(uid, proof, parts)
-        return found
-
-    def _large(self, uid: str, path: str) -> Proof | None:
-        said = self._bucket.document(at(uid, path, LARGE))
-        size, digest = said.get("size"), said.get("sha256")
-        return Proof(size, (), digest) if isinstance(size, int) and isinstance(digest, str) else None
-
-    def _read_large(self, uid: str, proof: Proof, parts: Sequence[Part]) -> Proof:
-        """The proof of a file in pieces, all of which are read."""
-        digest = hashlib.sha256()
-        for data in self._bucket.bytes_of(_pieces(uid, proof), parts, 0, proof.size):
-            digest.update(data)
-        return Proof(proof.size, (), digest.hexdigest())
-
-    def _noted(self, uid: str, listed: Listed) -> dict[str, Any]:
+    def _noted(self, uid: str, listed: Listed) -> Note:
         """What was noted of a run, empty if nothing can be believed."""
         if listed.note is None:
-            return {}
+            return Note()
         name = f"{place_of(uid)}/{NOTE}"
         return self._proved.note(uid, listed.note.tag, lambda: self._bucket.document(name))
 
-    def _prove(
-        self, uid: str, path: str, parts: Sequence[Part], length: int, note: Mapping[str, Any]
-    ) -> Proof:
-        """The proof of the first bytes of a stream, from what was sent or noted as far as that reaches."""
-        is_whole = length == length_of(parts)
-        if note and is_whole and (proof := self._proved.stream(uid, path, parts)):
-            return proof
-        size, names, blocks, digest = note.get("streams", {}).get(path, (-1, "", (), ""))
-        if (size, names) == (length, digest_of(parts)):
-            return Proof(size, tuple(blocks), digest)
-        read = self._bucket.bytes_of(at(uid, path), parts, 0, length)
-        return self._proved.read(uid, path, parts, read, whole=is_whole)
-
-    def _refusal(self, uid: str, proof: Proof, note: Mapping[str, Any]) -> str:
-        """Why a run must be refused, empty if not; one that was noted was brought by this version."""
-        if note.get("files", {}).get(RUN, ("", "", ""))[2] == proof.tail:
+    def _refusal(self, uid: str, proof: Proof, note: Note) -> str:
+        """Why a run must be refused, empty if not; of one that is, nothing is noted."""
+        if RUN in note.files and note.files[RUN].sha256 == proof.tail:
             return ""
         try:
             refuse_future(decode_document(self._bucket.get(at(uid, RUN))), f"{self.url}/{at(uid, RUN)}")
@@ -224,9 +174,9 @@ class ObjectRemote:
                 return file
         listed = self._bucket.run(uid)
         if path in listed.streams:
-            parts, place = chain(listed.streams[path]), at(uid, path)
-        elif path in listed.large and (proof := self._large(uid, path)):
-            parts, place = chain(listed.pieces[proof.tail]), _pieces(uid, proof)
+            parts, place = self._bucket.lying(uid, path, listed.streams[path]).parts, at(uid, path)
+        elif path in listed.large and (said := large(self._bucket, uid, path)):
+            parts, place = chain(listed.pieces[said.tail]), pieces_at(uid, said.tail)
         else:
             raise absent(path)
         return cast(BinaryIO, io.BufferedReader(Joined(self._bucket, place, parts, offset), MAX_EXTENT))
@@ -266,10 +216,10 @@ class ObjectRemote:
             due = defaultdict(list)
             for extent, data in batch:
                 if phase(extent.path) == now and extent.uid in places and extent.uid not in refused:
-                    due[extent.uid, extent.path].append((extent, data))
-            for (uid, _), error in zip(
-                due, self._each(lambda some: places[some[0][0].uid].take(some), due.values()), strict=True
-            ):
+                    shared = extent.whole.tail if extent.whole and is_piece(extent) else extent.path
+                    due[extent.uid, shared].append((extent, data))
+            taken = self._each(lambda some: places[some[0][0].uid].take(some, self._below.map), due.values())
+            for (uid, _), error in zip(due, taken, strict=True):
                 if error:
                     refused.setdefault(uid, error)
             fault_point("objects.phase")
@@ -301,8 +251,3 @@ class ObjectRemote:
     def _each(self, do: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
         """Do something for each, many at once; what it does uses no more than the pool below."""
         return [*self._pool.map(do, [*items])]
-
-
-def _pieces(uid: str, proof: Proof) -> str:
-    """Where the pieces of a large file lie (O021)."""
-    return f"{place_of(uid)}/{PIECES}/{proof.tail}"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Part", "Segment", "chain", "digest_of", "length_of", "name_of", "parse", "to_merge"]
+__all__ = [
+    "Part", "Segment", "chain", "covered", "digest_of", "length_of", "name_of", "parse", "to_merge", "within",
+]  # fmt: skip
 
 _NAME = re.compile(r"([0-9]{20})-([0-9]{20})-([0-9a-f]{16})")
 SMALL = 2**20
@@ -49,11 +51,11 @@ def parse(name: str) -> Segment | None:
     return segment if segment and segment.start <= segment.end else None
 
 
-def chain(segments: Iterable[Segment]) -> list[Part]:
-    """What readers read: from the beginning on without a gap, bytes that they have left out."""
+def chain(segments: Iterable[Segment], without: Collection[Segment] = ()) -> list[Part]:
+    """What readers read: from the beginning on without a gap, bytes that they have left out (O012)."""
     parts: list[Part] = []
     reached = 0
-    for segment in sorted(segments, key=lambda one: (one.start, -one.end, one.digest)):
+    for segment in sorted({*segments} - {*without}, key=lambda one: (one.start, -one.end, one.digest)):
         if segment.start > reached:
             break
         if segment.end > reached:
@@ -62,21 +64,38 @@ def chain(segments: Iterable[Segment]) -> list[Part]:
     return parts
 
 
-def to_merge(parts: Sequence[Part], limit: int) -> list[Segment]:
+def to_merge(parts: Sequence[Part], limit: int) -> list[Part]:
     """The small segments at the end of a stream that are better one, of at most so many bytes."""
-    found: list[Segment] = []
+    found: list[Part] = []
     size = 0
     for segment, skip in reversed(parts):
-        size += segment.end - segment.start
-        if skip or segment.end - segment.start >= SMALL or size > limit:
+        size += segment.end - segment.start - skip
+        if segment.end - segment.start >= SMALL or size > limit:
             break
-        found.insert(0, segment)
+        found.insert(0, Part(segment, skip))
     return found if len(found) >= MANY else []
 
 
-def digest_of(parts: Sequence[Part]) -> str:
-    """What changes when a chain does."""
-    return hashlib.sha256(" ".join(name_of(part.segment) for part in parts).encode()).hexdigest()
+def covered(parts: Sequence[Part], segments: Iterable[Segment]) -> dict[Segment, list[Segment]]:
+    """The segments for which a larger one stands, by that one."""
+    used = [part.segment for part in parts]
+    found: dict[Segment, list[Segment]] = {}
+    for one in sorted({*segments} - {*used}):
+        for larger in used:
+            if larger.start <= one.start and one.end <= larger.end:
+                found.setdefault(larger, []).append(one)
+                break
+    return found
+
+
+def within(segments: Iterable[Segment], length: int) -> list[Segment]:
+    """The segments, used by readers or not, that end in the first bytes of a stream; sorted."""
+    return sorted(segment for segment in segments if segment.end <= length)
+
+
+def digest_of(segments: Iterable[Segment]) -> str:
+    """What changes when there are other segments (O030)."""
+    return hashlib.sha256(" ".join(map(name_of, segments)).encode()).hexdigest()
 
 
 def length_of(parts: Sequence[Part]) -> int:
