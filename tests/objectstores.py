@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import uuid
 from functools import cache
 from pathlib import Path
+
+import obstore
 
 KEYS = {"AWS_ACCESS_KEY_ID": "runfmt", "AWS_SECRET_ACCESS_KEY": "runfmtrunfmt", "AWS_REGION": "us-east-1"}
 PROGRAMS = Path(sys.executable).parent
@@ -48,6 +48,7 @@ class ObjectStore:
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports[0]}",
             "AWS_ALLOW_HTTP": "true",
         }
+        self._had_begun = False
         self.start()
 
     def command(self) -> list[str]:
@@ -59,19 +60,24 @@ class ObjectStore:
                 self.command(), stdout=log, stderr=log, env=os.environ | KEYS, start_new_session=True
             )
         begun = time.monotonic()
-        while not self._answers():
+        while not self._gives_what_it_has():
             assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
             assert time.monotonic() - begun < PATIENCE, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
+    def _gives_what_it_has(self) -> bool:
+        """Whether an object is given that was put at the first start: SeaweedFS answers seconds before."""
+        options = {name.lower(): value for name, value in self.environment.items()}
+        store = obstore.store.S3Store(
+            "runs", config=options, client_options={"allow_http": True}, retry_config={"max_retries": 0}
+        )
         try:
-            urllib.request.urlopen(self.environment["AWS_ENDPOINT_URL"], timeout=10).close()
-        except urllib.error.HTTPError:
-            return True  # nobody may ask so, says somebody
-        except OSError:
+            if not self._had_begun:
+                obstore.put(store, "begun", b"begun")
+                self._had_begun = True
+            return bytes(obstore.get(store, "begun").bytes()) == b"begun"
+        except (obstore.exceptions.BaseError, OSError):
             return False
-        return True
 
     def kill(self) -> None:
         """End it at once."""
