@@ -42,7 +42,7 @@ export function keepToken(token) {
 
 /**
  * Ask for JSON.
- * @param {string} path below `v1/`
+ * @param {string} path below `v1/`; empty: what the server says of itself
  * @param {{method?: string, body?: any, signal?: AbortSignal}} [options] a body is sent as JSON, by POST
  * @returns {Promise<any>}
  * @throws {Problem}
@@ -94,7 +94,7 @@ async function once(path, { method, body, range, signal }) {
     ...(range && { Range: range }),
   };
   try {
-    return await fetch(`v1/${path}`, { method, body, headers, signal, cache: 'no-store' });
+    return await fetch(path ? `v1/${path}` : 'v1', { method, body, headers, signal, cache: 'no-store' });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Problem(0, 'The server does not answer. Is it still running?');

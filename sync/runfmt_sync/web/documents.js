@@ -2,6 +2,7 @@
  * Part of the page of a run: config and summary as trees, searched, copied, edited.
  */
 
+import { mayEdit } from './access.js';
 import { fill, h, iconButton, textButton } from './dom.js';
 import { openValueEditor } from './editing.js';
 import { formatValue } from './values.js';
@@ -98,7 +99,7 @@ export class DocumentsPart {
       { class: 'leaf' },
       h('span', { class: 'key clip', text: keys.at(-1), title: name }),
       h('span', { class: `value ${typeof value}`, text: formatValue(value), title: text.slice(0, 1000) }),
-      h('span', { class: 'acts' }, copy, change),
+      h('span', { class: 'acts' }, copy, mayEdit() && change),
     );
   }
 }

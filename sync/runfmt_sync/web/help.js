@@ -2,6 +2,7 @@
  * The help, and the keys.
  */
 
+import { mayEdit } from './access.js';
 import { h, textButton } from './dom.js';
 
 const KEYS = [
@@ -43,7 +44,7 @@ export function openHelp() {
         h('h2', { text: 'Help' }),
         textButton('Close', () => dialog.close()),
       ),
-      part('Keys', KEYS, 'kbd'),
+      part('Keys', mayEdit() ? KEYS : KEYS.filter(([key]) => key !== 'e'), 'kbd'),
       part('Filters', FILTERS, 'code'),
       part('Charts', CHARTS, 'span'),
       h('p', { class: 'muted', text: 'The address holds the whole view: send it to a colleague.' }),

@@ -2,6 +2,7 @@
  * The keys of the page. They do nothing while somebody types.
  */
 
+import { mayEdit } from './access.js';
 import { openEditor } from './editing.js';
 import { openHelp } from './help.js';
 import { toggled } from './choice.js';
@@ -29,7 +30,7 @@ const KEYS = {
   j: ({ table }) => table?.move(1),
   k: ({ table }) => table?.move(-1),
   x: ({ table }) => withRun(table, (run) => change({ runs: toggled(view, [run]) })),
-  e: ({ table }) => withRun(table, (run) => openEditor(table.currentRow(), run, 'name')),
+  e: ({ table }) => mayEdit() && withRun(table, (run) => openEditor(table.currentRow(), run, 'name')),
   Enter: ({ table }) => withRun(table, (run) => change({ page: 'run', run: run.tail })),
   c: () => view.project !== null && change({ page: 'charts' }),
   t: () => view.project !== null && change({ page: 'table' }),

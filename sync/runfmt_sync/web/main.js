@@ -8,6 +8,7 @@
  *
  *     main        the shell: pages, navigation, title        keyboard, help, theme, login
  *     state       the view and its address                   api    fetch, token, errors
+ *     access      what may be done
  *     dom         elements and drawings; text is never markup; menu   what opens beside a button
  *
  *     projects    page: projects with their counts
@@ -37,6 +38,7 @@
  * j and k are to move in it), and a line in PAGES.
  */
 
+import { learnAccess } from './access.js';
 import { onSignIn, takeToken } from './api.js';
 import { chosen, listed } from './choice.js';
 import { fill, h, iconButton } from './dom.js';
@@ -66,7 +68,7 @@ const dot = h('span', { class: 'live', role: 'status' });
 
 function start() {
   takeToken();
-  onSignIn(askForToken);
+  onSignIn(signIn);
   startTheme();
   const link = iconButton('link', 'Copy a link to this view', copyLink);
   document.body.append(
@@ -95,8 +97,18 @@ function start() {
   onPulse(showPulse);
   watch(watched);
   startKeys(() => page);
-  followAddress();
+  learnAccess().then(followAddress);
   follow();
+}
+
+/** Ask for a token; the page is made anew, as another one may do more or less. */
+async function signIn(wasRefused) {
+  await askForToken(wasRefused);
+  learnAccess().then(() => {
+    if (!page) return;
+    turnTo(shown);
+    page.update(null);
+  });
 }
 
 /** The runs whose changes matter, first those that matter most. */

@@ -2,6 +2,7 @@
  * Part of the page of a run: where it comes from, how it went, where it is now.
  */
 
+import { mayEdit } from './access.js';
 import { fill, h, iconButton, textButton } from './dom.js';
 import { openEditor } from './editing.js';
 import { stateDot } from './table.js';
@@ -93,8 +94,9 @@ const tags = (words = []) =>
     words.map((tag) => h('span', { class: 'tag', text: tag })),
   );
 
-/** What people may change, with a button to. */
+/** What people may change, with a button to, if who looks may. */
 function editable(run, field, shown) {
+  if (!mayEdit()) return shown || null;
   const button = textButton(shown ? 'Edit' : `Add ${field}`, () => openEditor(button, run, field), {
     class: 'link',
     'aria-label': `Edit ${field}`,

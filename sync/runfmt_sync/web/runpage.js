@@ -2,6 +2,7 @@
  * The page of one run: a head, and the part of it that the view names.
  */
 
+import { mayEdit } from './access.js';
 import { ask, Problem } from './api.js';
 import { ChartsPart, SystemPart } from './runcharts.js';
 import { colorIn } from './choice.js';
@@ -109,7 +110,7 @@ export class Page {
       h('h1', { text: run.name }),
       h('span', { class: 'row' }, stateDot(run.state), run.state),
       h('span', { class: 'grow' }),
-      rename,
+      mayEdit() && rename,
       textButton('Compare in charts', () => change({ page: 'charts' })),
     );
   }

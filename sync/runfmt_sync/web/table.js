@@ -2,6 +2,7 @@
  * The table of runs. Of thousands of rows only those in sight are on the page.
  */
 
+import { mayEdit } from './access.js';
 import { chosen, colorIn, grouped, listed, toggled } from './choice.js';
 import { cellText, cellTitle, columnOf, isNumeric, shownColumns } from './columns.js';
 import { standOut } from './cursor.js';
@@ -11,6 +12,12 @@ import { openMenu } from './menu.js';
 import { addressOf, change, view } from './state.js';
 
 const ROW = 32;
+/** What people may change, as the menu of a run names it. */
+const EDITED = [
+  ['Rename…', 'name'],
+  ['Notes…', 'notes'],
+  ['Tags…', 'tags'],
+];
 /** Rows beyond the edges, so that scrolling shows no holes. */
 const MORE = 12;
 
@@ -249,9 +256,10 @@ export class RunTable {
     openMenu(anchor, run.name, [
       { label: 'Open', act: () => change({ page: 'run', run: run.tail }) },
       { label: 'Only this run in charts', act: () => change({ runs: [run.tail] }) },
-      { label: 'Rename…', act: () => openEditor(anchor, run, 'name') },
-      { label: 'Notes…', act: () => openEditor(anchor, run, 'notes') },
-      { label: 'Tags…', act: () => openEditor(anchor, run, 'tags') },
+      ...(mayEdit() ? EDITED : []).map(([label, field]) => ({
+        label,
+        act: () => openEditor(anchor, run, field),
+      })),
       { label: 'Colour…', act: () => openColors(anchor, run) },
       { label: 'Copy id', act: () => navigator.clipboard?.writeText(run.row.attributes?.id ?? run.uid) },
     ]);
@@ -275,6 +283,7 @@ export class RunTable {
       column.kind === 'tags' && text
         ? run.values.get('tags').map((tag) => h('span', { class: 'tag', text: tag }))
         : [text];
+    if (!mayEdit()) return h('td', { class: 'clip', title }, inside);
     const button = h(
       'button',
       {
