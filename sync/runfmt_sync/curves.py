@@ -12,7 +12,8 @@ from runfmt_sync.index import Points
 __all__ = ["Curve", "against", "extent", "over_runtime", "over_step", "over_time", "reduce"]
 
 MARKS = 100
-"""So many values that are not finite are told of a curve."""
+"""So many values that are not finite are told one by one; of more, those in so many parts of the range."""
+WORDS = ("NaN", "Infinity", "-Infinity")
 
 XY = tuple[Any, Any]
 """Two float64 arrays of one length, sorted by the first, which is finite."""
@@ -33,8 +34,8 @@ class Curve:
     low: Any
     high: Any
     bucket: Any
-    marks: list[tuple[float, str]]
-    """Where values are not finite, and what they are: ``NaN``, ``Infinity``, ``-Infinity``."""
+    marks: list[tuple[float, str, int]]
+    """Where values are not finite, what they are (of :data:`WORDS`), and how many are told of there."""
 
 
 def over_step(points: Points) -> XY:
@@ -81,15 +82,13 @@ def reduce(curve: XY, low: float, high: float, buckets: int) -> Curve:
     x, y = x[inside], y[inside]
     count = len(x)
     is_finite = np.isfinite(y)
-    marks: list[tuple[float, str]] = []
+    marks = []
     if not is_finite.all():
-        odd = np.flatnonzero(~is_finite)[:MARKS]
-        marks = [(place, _word(value)) for place, value in zip(x[odd].tolist(), y[odd].tolist(), strict=True)]
+        marks = _marks(x[~is_finite], y[~is_finite], low, high)
         x, y = x[is_finite], y[is_finite]
     if count <= buckets:
         return Curve(count, x, y, None, None, None, marks)
-    edges = 2 * np.linspace(low / 2, high / 2, buckets, endpoint=False)  # halved, the range is never infinite
-    starts: Any = np.append(np.searchsorted(x, edges, "left"), len(x))
+    starts: Any = np.append(np.searchsorted(x, _edges(low, high, buckets), "left"), len(x))
     starts[0] = 0
     bucket = np.flatnonzero(starts[1:] > starts[:-1])
     first = starts[bucket]
@@ -101,5 +100,18 @@ def reduce(curve: XY, low: float, high: float, buckets: int) -> Curve:
     return Curve(count, x[first], np.clip(mean, least, most), least, most, bucket, marks)
 
 
-def _word(value: float) -> str:
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+def _edges(low: float, high: float, parts: int) -> Any:
+    """Where the parts of a range begin; halved, the range is never infinite."""
+    return 2 * np.linspace(low / 2, high / 2, parts, endpoint=False)
+
+
+def _marks(x: Any, y: Any, low: float, high: float) -> list[tuple[float, str, int]]:
+    """Values that are not finite: each, or of many the first of a kind in each part of the range (H075)."""
+    many = len(x) > MARKS
+    parts: Any = np.searchsorted(_edges(low, high, MARKS), x, "right") if many else np.arange(len(x))
+    kinds = np.where(np.isnan(y), 0, np.where(y > 0, 1, 2))
+    _, firsts, counts = np.unique(3 * parts + kinds, return_index=True, return_counts=True)
+    return sorted(
+        (x[first].item(), WORDS[kinds[first]], count.item())
+        for first, count in zip(firsts, counts, strict=True)
+    )

@@ -31,7 +31,7 @@ def test_buckets_hold_what_lies_in_them(pairs, buckets, one, other):
     inside = [(x, y) for x, y in pairs if low <= x <= high]
     finite = [(x, y) for x, y in inside if math.isfinite(y)]
     assert curve.count == len(inside)
-    assert [x for x, _ in curve.marks] == [x for x, y in inside if not math.isfinite(y)]
+    assert [x for x, _, _ in curve.marks] == [x for x, y in inside if not math.isfinite(y)]
     if len(inside) <= buckets:
         assert list(zip(curve.x.tolist(), curve.y.tolist(), strict=True)) == finite
         assert curve.bucket is None
@@ -54,11 +54,18 @@ def test_bucket_of_equal_x_is_the_first():
     assert (curve.count, plain((curve.x, curve.y, curve.bucket))) == (5, ([0.0], [2.0], [1]))
 
 
+ODD = np.array([math.nan, math.inf, -math.inf, 1] * 100)
+
+
 def test_marks_are_told_apart_and_bounded():
-    curve = reduce((np.arange(400.0), np.array([math.nan, math.inf, -math.inf, 1] * 100)), 0, 399, 1000)
-    assert curve.marks[:3] == [(0.0, "NaN"), (1.0, "Infinity"), (2.0, "-Infinity")]
-    assert len(curve.marks) == 100
-    assert curve.y.tolist() == [1] * 100
+    curve = reduce((np.arange(400.0), ODD), 0, 399, 1000)
+    assert curve.marks[:3] == [(0.0, "NaN", 1), (1.0, "Infinity", 1), (2.0, "-Infinity", 1)]
+    curve = reduce((np.arange(40_000.0), np.repeat(ODD, 100)), 0, 39_999, 1000)
+    assert curve.marks[:3] == [(0.0, "NaN", 100), (100.0, "Infinity", 100), (200.0, "-Infinity", 100)]
+    assert len(curve.marks) == 300
+    assert sum(count for *_, count in curve.marks) == 30_000
+    assert len(reduce((np.zeros(400), ODD), 0, 0, 1000).marks) == 3
+    assert set(curve.y.tolist()) == {1}
 
 
 def test_axes():

@@ -231,7 +231,7 @@ def test_curves_over_time_running_time_and_another_metric(client, run, uid):  # 
 def test_values_that_are_not_finite_are_marks(client, run, uid):  # H075
     append(run / "metrics.jsonl", NAN)
     (curve,), _ = curves(client, {"uid": uid, "key": "loss"})
-    assert curve["marks"] == [[7.0, "NaN"]]
+    assert curve["marks"] == [[7.0, "NaN", 1]]
     assert 7.0 not in curve["x"]
     assert curve["count"] == len(curve["x"]) + 1
 

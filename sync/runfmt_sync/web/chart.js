@@ -3,6 +3,7 @@
  * answer to the same names.
  */
 
+import { spaced, uncovered } from './marks.js';
 import { makeScale, linearTicks, logTicks, axisKind, shortNumber } from './scales.js';
 
 /**
@@ -73,7 +74,7 @@ export function drawChart(pen, chart, layout, theme) {
   const light = Math.sqrt(Math.min(1, FEW / order.length));
   for (const line of order) drawBand(pen, line, layout, strengthOf(chart, line) * light);
   for (const line of order) drawLine(pen, line, layout, strengthOf(chart, line));
-  for (const line of order) drawMarks(pen, line, layout, theme);
+  drawMarks(pen, marked(chart, order), layout, theme);
   pen.restore();
 }
 
@@ -172,25 +173,27 @@ function dot(pen, x, y, radius, color) {
   pen.fill();
 }
 
-/** NaN is a cross on the curve, an infinity an arrow at the edge, a rewind a flag at the bottom. */
-function drawMarks(pen, line, layout, theme) {
-  const { frame } = layout;
-  pen.strokeStyle = line.color;
-  for (const [at, what] of line.marks) {
-    const x = layout.x.place(at);
-    if (what === 'Infinity') arrow(pen, x, frame.top + 1, MARK, line.color);
-    else if (what === '-Infinity') arrow(pen, x, frame.bottom - 1, -MARK, line.color);
-    else
-      cross(
-        pen,
-        x,
-        clamp(layout.y.place(valueNear(line, at) ?? layout.y.domain[0]), frame),
-        theme.paper,
-        line.color,
-      );
-  }
-  for (const at of line.rewinds) flag(pen, layout.x.place(at), frame, line.color);
+/** The lines whose marks are drawn: those beside one that stands out would hide its own. */
+function marked({ strong }, lines) {
+  return strong == null ? lines : lines.filter((line) => line.id === strong);
 }
+
+/** NaN is a cross on the curve, an infinity an arrow at the edge, a rewind a flag at the bottom. */
+function drawMarks(pen, lines, { frame, x, y }, theme) {
+  const isInside = ([at]) => at >= x.domain[0] && at <= x.domain[1];
+  const inside = lines.map((line) => ({ ...line, marks: line.marks.filter(isInside) }));
+  for (const one of spaced(inside, 'Infinity', x.place))
+    arrow(pen, one.x, frame.top + 1, MARK, one.line.color);
+  for (const one of spaced(inside, '-Infinity', x.place))
+    arrow(pen, one.x, frame.bottom - 1, -MARK, one.line.color);
+  const crosses = inside
+    .flatMap((line) => spaced([line], 'NaN', x.place))
+    .map((one) => ({ ...one, y: clamp(y.place(valueNear(one.line, one.at) ?? y.domain[0]), frame) }));
+  for (const one of uncovered(crosses)) cross(pen, one.x, one.y, theme.paper, one.line.color);
+  for (const line of lines)
+    for (const at of line.rewinds) flag(pen, x.place(at), frame, line.color);
+}
+
 
 function clamp(place, frame) {
   return Math.min(Math.max(place, frame.top + MARK + 1), frame.bottom - MARK - 1);

@@ -6,6 +6,7 @@ import { drawChart, layOut } from './chart.js';
 import { loadCurve } from './curves.js';
 import { h } from './dom.js';
 import { PicturePen } from './picture.js';
+import { rangeOf } from './series.js';
 import { chartTheme } from './theme.js';
 
 const [WIDTH, HEIGHT, HEAD, LEGEND] = [960, 540, 34, 18];
@@ -73,8 +74,12 @@ export async function saveCsv(title, wanted) {
 /** Each point of a curve: where the server reduces them, both halves are asked for. */
 async function allPoints(asked) {
   const { x, y, min, marks = [] } = await loadCurve({ ...asked, points: AT_ONCE });
-  const [low, high] = [x[0], x[x.length - 1]];
-  if (!min || !(low < high)) return [...x.map((at, i) => [at, y[i]]), ...marks].sort((a, b) => a[0] - b[0]);
+  const [low, high] = rangeOf([{ x, marks }]) ?? [0, 0];
+  const isReduced = min || marks.some(([, , count]) => count > 1);
+  if (!isReduced || !(low < high))
+    return [...x.map((at, i) => [at, y[i]]), ...marks.map((mark) => mark.slice(0, 2))].sort(
+      (a, b) => a[0] - b[0],
+    );
   const middle = low + (high - low) / 2;
   const [left, right] = await Promise.all([
     allPoints({ ...asked, to: middle }),

@@ -26,7 +26,7 @@ const FILTERS = [
 const CHARTS = [
   ['Drag', 'zoom in, to finer points'],
   ['Double-click', 'see all again'],
-  ['×  ▲  ▼', 'NaN, infinity, minus infinity'],
+  ['×  ▲  ▼', 'NaN, infinity, minus infinity; one for all that are close'],
   ['◂ ┊', 'training went back to this step'],
   ['Band', 'least to greatest, where points were reduced or runs grouped'],
 ];

@@ -26,7 +26,8 @@
  *     panels      sections of panels, which are in sight     tools, full, layout
  *     panel       one metric: asks for curves, makes a chart series, smooth, definitions (pure)
  *     plot        a chart on the page: hover, zoom, keys     cursor   shared by all charts
- *     chart       draws; the only module that knows how      scales (pure), picture (SVG), download
+ *     chart       draws; the only module that knows how      scales, marks (pure), picture (SVG),
+ *                                                        download
  *
  *     mediapanel  values with a type: runs side by side      sight   tells what comes into sight
  *     viewer      which module shows a value, and when       media   files held as addresses, checked, freed

@@ -6,6 +6,7 @@
 import { drawChart, drawCursor, layOut } from './chart.js';
 import { cursor, moveCursor, onCursor, showReadout } from './cursor.js';
 import { h, oncePerFrame } from './dom.js';
+import { markNear } from './marks.js';
 import { nearest } from './series.js';
 import { chartTheme } from './theme.js';
 import { formatNumber } from './values.js';
@@ -86,7 +87,7 @@ export class Plot {
   readings(at) {
     const reach = (this.chart.xDomain[1] - this.chart.xDomain[0]) * REACH;
     return this.chart.lines
-      .map((line) => readingOf(line, at))
+      .map((line) => readingOf(line, at, this.layout.x.place))
       .filter((one) => one && Math.abs(one.x - at) <= Math.max(reach, one.gap));
   }
 
@@ -178,14 +179,11 @@ function penOf(canvas, width, height) {
 }
 
 /** What a line says at a place: its nearest point, or a NaN or infinity that is nearer. */
-function readingOf(line, at) {
+function readingOf(line, at, place) {
   const i = nearest(line.x, at);
-  const mark = line.marks.reduce(
-    (best, one) => (best && Math.abs(best[0] - at) <= Math.abs(one[0] - at) ? best : one),
-    null,
-  );
-  if (mark && (i < 0 || Math.abs(mark[0] - at) < Math.abs(line.x[i] - at)))
-    return { line, x: mark[0], value: null, text: mark[1], gap: 0 };
+  const mark = markNear(line.marks, at, place);
+  if (mark && (i < 0 || Math.abs(mark.x - at) < Math.abs(line.x[i] - at)))
+    return { line, ...mark, value: null, gap: 0 };
   if (i < 0 || line.y[i] === null) return null;
   const gap =
     Math.max(line.x[i] - (line.x[i - 1] ?? line.x[i]), (line.x[i + 1] ?? line.x[i]) - line.x[i]) / 2;

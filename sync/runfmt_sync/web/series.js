@@ -10,7 +10,7 @@ import { smooth } from './smooth.js';
  * @property {(number|null)[]} y
  * @property {number[]} [min] where points were reduced
  * @property {number[]} [max]
- * @property {[number, string][]} [marks]
+ * @property {import('./marks.js').Mark[]} [marks]
  * @property {number[]} [rewinds]
  *
  * @typedef {object} Line as it is drawn
@@ -22,7 +22,7 @@ import { smooth } from './smooth.js';
  * @property {(number|null)[]|null} raw what y was before it was smoothed
  * @property {(number|null)[]|null} min
  * @property {(number|null)[]|null} max
- * @property {[number, string][]} marks values that are no finite numbers
+ * @property {import('./marks.js').Mark[]} marks values that are no finite numbers
  * @property {number[]} rewinds
  */
 

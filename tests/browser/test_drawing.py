@@ -1,0 +1,69 @@
+"""What charts draw of what is odd: marks, ticks, colours, names."""
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+from playwright.sync_api import expect
+
+from charting import PLACE, chart, line, panel, recorded
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def odd(step, what):
+    """A row with a value that is no finite number."""
+    return line(step, loss=None, _nonfinite={"/loss": what})
+
+
+def saved(page, key, what):
+    """The chart of a panel as it is saved, as ``SVG``."""
+    expect(chart(page, key)).to_be_visible()
+    panel(page, key).get_by_role("button", name=f"More about {key}").click(force=True)
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name=what).click()
+    return download.value.path()
+
+
+def picture(page, key):
+    """The chart of a panel as a tree, drawn by what draws the page."""
+    return ET.parse(saved(page, key, "SVG")).getroot()
+
+
+def arrows(svg):
+    """Where the tips of arrows are."""
+    paths = (path.get("d") for path in svg.iter(f"{SVG}path") if path.get("fill", "none") != "none")
+    tips = (re.fullmatch(r"M([\d.]+) ([\d.]+)L[\d.]+ [\d.]+L[\d.]+ [\d.]+", path or "") for path in paths)
+    return [float(tip[1]) for tip in tips if tip]
+
+
+def test_infinities_row_after_row_are_arrows_apart_up_to_the_last(show, tmp_path):
+    rows = [line(0, loss=1.0), *(odd(step, "Infinity") for step in range(1, 1000))]
+    recorded(tmp_path / "runs", "run", *rows)
+    page = show(tmp_path / "runs", PLACE)
+    tips = arrows(picture(page, "loss"))
+    assert len(tips) > 40
+    assert min(b - a for a, b in pairwise(tips)) >= 10
+    assert tips[-1] > 900
+    box = chart(page, "loss").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    expect(page.locator(".readout-value")).to_have_text(re.compile(r"^∞ × \d+$"))
+
+
+def test_runs_that_are_infinite_at_once_take_turns(show, tmp_path):
+    for name in ("a", "b"):
+        rows = [line(0, loss=1.0), *(odd(step, "Infinity") for step in range(1, 300))]
+        recorded(tmp_path / "runs", name, *rows)
+    page = show(tmp_path / "runs", PLACE)
+    tips = sorted(arrows(picture(page, "loss")))
+    assert min(b - a for a, b in pairwise(tips)) >= 10
+
+
+@pytest.mark.parametrize("what", ["NaN", "Infinity", "-Infinity"])
+def test_all_odd_values_are_in_the_file(show, tmp_path, what):
+    count = 250  # more than are told one by one
+    recorded(tmp_path / "runs", "run", *(odd(step, what) for step in range(count)))
+    page = show(tmp_path / "runs", PLACE)
+    rows = saved(page, "loss", "CSV").read_text().splitlines()
+    assert rows[1:] == [f"run,run,{step},{what}" for step in range(count)]
