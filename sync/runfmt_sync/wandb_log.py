@@ -74,7 +74,7 @@ def items(found: Any) -> dict[str, Any]:
     """The values in the items of a message, nested as their keys say."""
     tree: dict[str, Any] = {}
     for item in found:
-        *above, last = item.nested_key or [item.key]
+        *above, last = getattr(item, "nested_key", None) or [item.key]  # samples do not nest
         place = tree
         for key in above:
             place = place.setdefault(key, {})

@@ -17,13 +17,24 @@ from typing import Any
 import click
 
 from runfmt.errors import CommError, Error, FormatError, MissingLibrary, RunNotFound, UsageError, explain
-from runfmt_sync.cli import alerting, carrying, indexing, moving, plotting, reading, serving, viewing
+from runfmt_sync.cli import (
+    alerting,
+    carrying,
+    importing,
+    indexing,
+    moving,
+    plotting,
+    reading,
+    serving,
+    viewing,
+)
 
 __all__ = ["main"]
 
 COMMANDS = (
     moving.sync,
     moving.pull,
+    importing.import_,
     moving.verify,
     moving.recover,
     moving.remote,

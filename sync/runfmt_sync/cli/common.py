@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ import click
 from runfmt_sync.words import printable
 
 if TYPE_CHECKING:
+    from runfmt.errors import CommError
+    from runfmt_sync.push import Outcome
     from runfmt_sync.remotes import Remote
 
 __all__ = [
     "file_type",
+    "finish",
     "json_option",
     "nothing_in",
     "open_named",
@@ -80,6 +84,25 @@ def open_named(remote: str | None) -> Remote:
 def nothing_in(paths: Iterable[str]) -> str:
     """What to say where no runs were found."""
     return f"no runs in {', '.join(paths)}"
+
+
+def finish(
+    outcomes: list[Outcome],
+    fault: CommError | None,
+    place: str,
+    nothing: str,
+    said: dict[str, Any] | None,
+) -> None:
+    """Say what became of runs, to machines behind what was ``said``, and exit as it became of them."""
+    from runfmt_sync.progress import summary_line
+
+    if said is not None:
+        print_json({**said, "fault": fault, "runs": outcomes})
+    else:
+        click.echo(summary_line(outcomes, place) if outcomes else nothing)
+    if fault:
+        raise fault
+    sys.exit(any(outcome.status == "failed" for outcome in outcomes))
 
 
 def print_lines(lines: Iterable[str]) -> None:

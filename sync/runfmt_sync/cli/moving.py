@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runfmt.errors import CommError, FormatError, RunNotFound, UsageError, explain
+from runfmt.errors import FormatError, RunNotFound, UsageError, explain
 from runfmt_sync.cli.carrying import apply_bundles
 from runfmt_sync.cli.common import (
+    finish,
     json_option,
     nothing_in,
     open_named,
@@ -24,7 +25,7 @@ from runfmt_sync.cli.common import (
 from runfmt_sync.words import printable
 
 if TYPE_CHECKING:
-    from runfmt_sync.push import Outcome, Progress, Push
+    from runfmt_sync.push import Progress, Push
     from runfmt_sync.remotes import Remote
     from runfmt_sync.track import Track
     from runfmt_sync.trackers import Tracker
@@ -128,7 +129,7 @@ def _sync_once(
             click.echo(f"{place.url} is not the store that it was last time: it is asked anew", err=True)
         outcomes = mover.run(folders)
     said = {"remote": place.url, "store": mover.store_id} if as_json else None
-    _finish(outcomes, mover.fault, place.url, nothing_in(paths), said)
+    finish(outcomes, mover.fault, place.url, nothing_in(paths), said)
 
 
 def _watch(
@@ -192,26 +193,7 @@ def pull(remote: str, runs: tuple[str, ...], output: Path | None, as_json: bool)
     with show_progress(quiet=as_json) as progress:
         outcomes, fault = pull(opened, chosen(opened, runs), folder, progress)
     said = {"remote": opened.url} if as_json else None
-    _finish(outcomes, fault, str(folder), f"no runs at {opened.url}", said)
-
-
-def _finish(
-    outcomes: list[Outcome],
-    fault: CommError | None,
-    place: str,
-    nothing: str,
-    said: dict[str, Any] | None,
-) -> None:
-    """Say what became of runs, to machines behind what was ``said``, and exit as it became of them."""
-    from runfmt_sync.progress import summary_line
-
-    if said is not None:
-        print_json({**said, "fault": fault, "runs": outcomes})
-    else:
-        click.echo(summary_line(outcomes, place) if outcomes else nothing)
-    if fault:
-        raise fault
-    sys.exit(any(outcome.status == "failed" for outcome in outcomes))
+    finish(outcomes, fault, str(folder), f"no runs at {opened.url}", said)
 
 
 @click.command()

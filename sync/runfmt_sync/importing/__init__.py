@@ -1,0 +1,129 @@
+"""Brings along runs that other tools wrote: finds them, makes runs of them, moves those where they belong.
+
+A run of elsewhere is made into a directory, always the same one for the same run, and that is pushed
+to the folder of runs as to any remote. So importing twice changes nothing, a run that went on there
+goes on here, and one that was cut off is finished by the next call.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from runfmt.errors import CommError, Error, FormatError, UsageError, explain
+from runfmt.reading import StoredRun, unix_time
+from runfmt_sync.importing import mlflow, tables, tensorboard, trackio, wandb
+from runfmt_sync.importing.old import OldRun
+from runfmt_sync.importing.writing import workshop, write_run
+from runfmt_sync.push import Outcome, Progress, Push
+from runfmt_sync.remotes.directory import DirectoryRemote
+
+__all__ = ["import_runs"]
+
+Finder = Callable[[Path, Iterable[str]], Iterator[OldRun]]
+FINDERS: tuple[Finder, ...] = (
+    wandb.find, mlflow.find, trackio.find, tables.find_lightning, tensorboard.find
+)  # fmt: skip
+"""Look at a folder and the names of its files; what lies below the folder of a run belongs to it."""
+TABLES = (".csv", ".jsonl", ".ndjson")
+
+
+def import_runs(
+    sources: Sequence[str], output: Path, *, project: str | None = None, progress: Progress | None = None
+) -> tuple[list[Outcome], CommError | None]:
+    """Import all runs that are found in folders, files and at MLflow servers.
+
+    ``project`` is said of all of them. Gives what became of each, and why a server or the folder of
+    runs gave up. Raises ``UsageError`` for a source in which nothing can be found.
+    """
+    outcomes: list[Outcome] = []
+    with workshop(output) as place:
+        remote = DirectoryRemote(str(output))
+        push = Push(remote, progress=progress)
+        for source in sources:
+            try:
+                for folder, old in _each(source, place):
+                    outcomes.append(_import(old, folder, project, place, remote, push))
+                    if push.fault is not None:
+                        return outcomes, push.fault
+            except CommError as error:
+                return outcomes, error
+    return outcomes, None
+
+
+def _import(
+    old: OldRun | Exception,
+    folder: str,
+    project: str | None,
+    place: Path,
+    remote: DirectoryRemote,
+    push: Push,
+) -> Outcome:
+    """Make a run and push it; what is wrong with it is its own."""
+    outcome = Outcome(Path(folder), "", status="failed")
+    if isinstance(old, Exception):
+        outcome.id, outcome.problems = Path(folder).name, [f"{folder}: {explain(old)}"]
+        return outcome
+    if project is not None:
+        old.about["project"] = project
+    try:
+        if old.is_undated and (there := remote.store.seen(old.uid)):  # what it was said to be the first time
+            old.started = unix_time(StoredRun(there).document.get("created_at"))
+        made = write_run(old, place)
+        [outcome] = push.run([made])
+        outcome.folder = place.parent / old.safe_id
+        shutil.rmtree(made)
+    except (Error, OSError, ValueError, TypeError) as error:
+        outcome.id, outcome.uid, outcome.problems = old.safe_id, old.uid, [f"{folder}: {explain(error)}"]
+        shutil.rmtree(place / old.safe_id, ignore_errors=True)
+    outcome.notes += [f"left out {loss}" for loss in dict.fromkeys(old.losses)]
+    return outcome
+
+
+def _each(source: str, place: Path) -> Iterator[tuple[str, OldRun | Exception]]:
+    """Where a run is from, and the run, or why it cannot be read."""
+    if source.startswith(("mlflow+http://", "mlflow+https://")):
+        fetched = place / ".fetched"
+        fetched.mkdir(exist_ok=True)
+        for old in mlflow.read_server(source, fetched):
+            yield f"{source}/{old.id}", old
+        return
+    path = Path(source)
+    if path.is_dir():
+        yield from _walk(path)
+    elif path.is_file():
+        yield from _in_file(path)
+    else:
+        raise UsageError(f"there is no {source}: name a folder or a file, or a server as mlflow+http://host")
+
+
+def _walk(top: Path) -> Iterator[tuple[str, OldRun | Exception]]:
+    for folder, below, names in os.walk(top):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for find in FINDERS:
+            found = list(_found(find, Path(folder), names))
+            yield from ((folder, old) for old in found)
+            if found and find is not tensorboard.find:  # whose runs lie in each other
+                below.clear()
+            if found:
+                break
+
+
+def _in_file(path: Path) -> Iterator[tuple[str, OldRun | Exception]]:
+    """The runs of one file, whose name says of what kind it is."""
+    if path.suffix.lower() in TABLES:
+        yield str(path), tables.read_table(path)
+        return
+    found = [old for find in FINDERS for old in _found(find, path.parent, [path.name])]
+    if not found:
+        raise UsageError(f"{path} is of no kind that can be imported: see docs/import.md")
+    yield from ((str(path), old) for old in found)
+
+
+def _found(find: Finder, folder: Path, names: Iterable[str]) -> Iterator[OldRun | Exception]:
+    try:
+        yield from find(folder, names)
+    except (FormatError, UsageError, OSError, ValueError) as error:
+        yield error

@@ -1,0 +1,130 @@
+"""Runs in event files of TensorBoard: a folder that holds some is a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runfmt.errors import MissingLibrary, UsageError
+from runfmt.media import Histogram, Media
+from runfmt_sync.importing.old import OldRun, Point, medium, rows_of
+
+__all__ = ["find"]
+
+SUMMARY = "_hparams_/session_start_info"
+"""The tag under which TensorBoard's page of hyperparameters looks for them."""
+
+
+def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
+    """The run in the event files of a folder."""
+    logs = [folder / name for name in sorted(names) if "tfevents" in name]
+    if logs:
+        yield _run(folder.absolute(), logs)
+
+
+def _run(folder: Path, logs: list[Path]) -> OldRun:
+    run = OldRun(f"tensorboard:{folder.name}/{logs[0].name}", folder.name)
+    run.about = {"project": folder.parent.name}
+    points: list[Point] = []
+    for log in logs:
+        for event in _events(log):
+            run.started = min(run.started or event.wall_time, event.wall_time)
+            run.ended = max(run.ended or event.wall_time, event.wall_time)
+            points += _points(run, event)
+    run.rows = rows_of(sorted(points, key=lambda point: point[:1] + point[1:2]))
+    return run
+
+
+def _events(log: Path) -> Iterator[Any]:
+    """The events of a file as far as they are whole, in their newest form."""
+    try:
+        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    except ImportError as error:
+        raise MissingLibrary("reading event files", "tensorboard") from error
+    with log.open("rb") as file:
+        if not file.read(1):
+            return
+    try:
+        yield from EventFileLoader(str(log)).Load()
+    except Exception as error:  # protobuf and numpy have no common one
+        raise UsageError(f"{log} cannot be read as event file: {error}") from error
+
+
+def _points(run: OldRun, event: Any) -> Iterator[Point]:
+    """What an event says; hyperparameters go into the config."""
+    for value in event.summary.value:
+        plugin = value.metadata.plugin_data.plugin_name
+        if plugin == "hparams":
+            if value.tag == SUMMARY:
+                run.config |= _hyperparameters(value.metadata.plugin_data.content)
+            continue
+        make = MAKERS.get(plugin)
+        if make is None:
+            run.losses.append(f"{value.tag!r}, which is for TensorBoard's {plugin or 'unnamed'} plugin")
+            continue
+        yield max(event.step, 0), event.wall_time, value.tag, make(value)
+
+
+def _hyperparameters(content: bytes) -> Mapping[str, Any]:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    said = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {key: getattr(value, value.WhichOneof("kind") or "", None) for key, value in said.items()}
+
+
+def _array(value: Any) -> Any:
+    from tensorboard.util.tensor_util import make_ndarray
+
+    return make_ndarray(value.tensor)
+
+
+def _scalar(value: Any) -> float:
+    number: float = _array(value).item()
+    if value.tensor.dtype == 1:  # a float of 32 bits: 0.1 is 0.1, as it is printed there
+        return float(str(_array(value).ravel()[0]))
+    return number
+
+
+def _images(value: Any) -> list[Media] | Media:
+    """Encoded pictures, behind width and height as texts."""
+    width, height, *pictures = (bytes(text) for text in _array(value).ravel())
+    size: dict[str, Any] = {"width": int(width), "height": int(height)}
+    made = [medium("image-file", data, _ending(data), format=_ending(data), **size) for data in pictures]
+    return made[0] if len(made) == 1 else made
+
+
+def _ending(data: bytes) -> str:
+    beginnings = {b"\x89PNG": "png", b"\xff\xd8": "jpg", b"GIF8": "gif", b"RIFF": "wav"}
+    return next((ending for beginning, ending in beginnings.items() if data.startswith(beginning)), "bin")
+
+
+def _sounds(value: Any) -> list[Media] | Media:
+    """Encoded sounds, each with its label."""
+    clips = [bytes(text) for text in _array(value).reshape(-1, 2)[:, 0]]
+    made = [medium("audio-file", data, _ending(data)) for data in clips]
+    return made[0] if len(made) == 1 else made
+
+
+def _histogram(value: Any) -> Histogram | None:
+    """Rows of left edge, right edge and count; empty ones where nothing was counted."""
+    found = _array(value)
+    if found.size == 0:
+        return None
+    found = found[-Histogram.MAX_LENGTH :]
+    edges = [*found[:, 0].tolist(), found[-1, 1].item()]
+    return Histogram(np_histogram=(found[:, 2].tolist(), edges))
+
+
+def _text(value: Any) -> str | list[str]:
+    texts = [bytes(text).decode("utf-8", "replace") for text in _array(value).ravel()]
+    return texts[0] if len(texts) == 1 else texts
+
+
+MAKERS: Mapping[str, Callable[[Any], Any]] = {
+    "scalars": _scalar,
+    "images": _images,
+    "audio": _sounds,
+    "histograms": _histogram,
+    "text": _text,
+}

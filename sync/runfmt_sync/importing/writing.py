@@ -1,0 +1,142 @@
+"""Makes the directory of a run of elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runfmt.documents import lock, make_folder, replace, replace_document
+from runfmt.errors import UsageError
+from runfmt.layout import CONFIG, FILES, METRICS, PRIVATE_LOCK, RUN, SUMMARY, is_safe, stream_name
+from runfmt.media import DirectorySink
+from runfmt.reading import StoredRun
+from runfmt.rows import RESERVED, encode, leaves
+from runfmt.values import normalise_config, normalise_row
+from runfmt_sync.importing.old import OldRun, spelled
+
+__all__ = ["workshop", "write_run"]
+
+PRIVATE = ".importing"
+"""In the folder that runs are imported to: where they are made."""
+
+
+@contextmanager
+def workshop(output: Path) -> Iterator[Path]:
+    """An empty folder beside the runs, of one import at a time; what a killed one left is removed."""
+    output.mkdir(parents=True, exist_ok=True)
+    held = lock(output / f"{PRIVATE}{PRIVATE_LOCK}")
+    if held is None:
+        raise UsageError(f"another import writes to {output}: wait for its end")
+    try:
+        place = output / PRIVATE
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        yield place
+        shutil.rmtree(place)
+    finally:
+        os.close(held)
+
+
+def write_run(old: OldRun, place: Path) -> Path:
+    """Write a run into a folder; gives its directory.
+
+    The same run gives the same bytes. Raises ``FormatError`` for a source that cannot be read, ``OSError``.
+    """
+    folder = place / old.safe_id
+    folder.mkdir()
+    newest = _write_metrics(old, folder)
+    _write_streams(old, folder)
+    for path, source in old.files.items():
+        if is_safe(path):
+            _put(source, folder, path)
+        else:
+            old.losses.append(f"the file {path!r}, whose name no run may have")
+    replace_document(folder / CONFIG, {key: normalise_config(v, key) for key, v in old.config.items()})
+    replace_document(folder / RUN, _document(old, newest))
+    _write_summary(old, folder, newest)
+    return folder
+
+
+def _write_metrics(old: OldRun, folder: Path) -> tuple[int, float]:
+    """Write the history; gives the last step and the latest time."""
+    sink = DirectorySink(folder, strict=True)
+    last, latest, begun = 0, old.started or 0.0, False
+    with (folder / METRICS).open("xb") as stream:
+        for step, time, values in old.rows:
+            if not begun:
+                started = old.started or time
+                stream.writelines(_line(step, started, {"_define": said}) for said in old.definitions)
+                begun = True
+            row = normalise_row({_free(key): value for key, value in values.items()}, sink)
+            stream.write(_line(step, time, row))
+            last, latest = max(last, step), max(latest, time)
+    return last, latest
+
+
+def _line(step: int, time: float, values: Mapping[str, Any]) -> bytes:
+    return encode({"_step": step, "_timestamp": round(time, 6), **values}, normal=True)
+
+
+def _free(key: str) -> str:
+    """A key that a user may have."""
+    return f"{key}_" if key in RESERVED else key
+
+
+def _write_summary(old: OldRun, folder: Path, newest: tuple[int, float]) -> None:
+    """Say in the history what was set by hand, and write what comes of it."""
+    computed = dict(leaves(StoredRun(folder).recorded_summary()))
+    plain = dict(leaves(normalise_row(old.summary, DirectorySink(folder))))
+    by_hand = {
+        path: value
+        for path, value in plain.items()
+        if not path.startswith("_") and not isinstance(value, dict) and not _same(computed.get(path), value)
+    }
+    if by_hand:
+        with (folder / METRICS).open("ab") as stream:
+            stream.write(_line(*newest, {"_summary": {"set": by_hand}}))
+    replace_document(folder / SUMMARY, StoredRun(folder).recorded_summary())
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other or (one != one and other != other))
+
+
+def _write_streams(old: OldRun, folder: Path) -> None:
+    for kind, rows in (("events", old.events), ("system", old.system)):
+        if rows:
+            sink = DirectorySink(folder, strict=True)
+            lines = (encode(normalise_row(row, sink), normal=True) for row in rows)
+            (folder / stream_name(kind)).write_bytes(b"".join(lines))
+    if old.console is not None:
+        text = old.console.read_bytes()
+        replace(folder / stream_name("console"), text if text.endswith(b"\n") or not text else text + b"\n")
+
+
+def _put(source: Path | bytes, folder: Path, path: str) -> None:
+    """Put a file in its place; one on the same disk is copied only when it moves on."""
+    target = folder / FILES / path
+    make_folder(target.parent, folder)
+    if isinstance(source, bytes):
+        replace(target, source)
+        return
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _document(old: OldRun, newest: tuple[int, float]) -> dict[str, Any]:
+    ended = None if old.state == "running" else old.ended or newest[1] or old.started or 0.0
+    document = {
+        "runfmt": 1, "requires": [], "uid": old.uid, "id": old.safe_id, "project": "", "entity": "",
+        "name": old.id, "notes": "", "tags": [], "group": "", "job_type": "",
+        "created_at": spelled(old.started or newest[1]), "state": old.state,
+        "exit_code": old.exit_code if ended is not None else None,
+        "finished_at": None if ended is None else spelled(ended),
+        "environment": {**old.environment, "imported_from": old.origin},
+    }  # fmt: skip
+    return document | {key: value for key, value in old.about.items() if value}

@@ -1,0 +1,99 @@
+"""Runs in tables: Lightning's CSVLogger, other CSV files, JSON Lines."""
+
+import json
+import math
+import os
+
+import pytest
+from pytorch_lightning.loggers import CSVLogger
+
+from runfmt.errors import UsageError
+
+
+@pytest.fixture
+def lightning(tmp_path):
+    logger = CSVLogger(str(tmp_path), name="logs")
+    logger.log_hyperparams({"lr": 0.1, "layers": (1, 2), "net": {"act": "relu"}})
+    for step in range(4):
+        logger.log_metrics({"train_loss": 1 / (step + 1), "epoch": step // 2}, step=step)
+    logger.log_metrics({"val_acc": 0.5, "epoch": 1}, step=3)
+    logger.save()
+    return tmp_path / "logs"
+
+
+def test_folder_of_lightning_is_a_run(lightning, imported):
+    assert imported(lightning)["version_0"].status == "synced"
+    imported.again(lightning)
+    run = imported.run("version_0")
+    assert run.config == {"lr": 0.1, "layers": [1, 2], "net": {"act": "relu"}}
+    assert run.document["project"] == "logs"
+    rows = imported.rows("version_0")
+    assert [row["train_loss"] for row in rows] == [1 / n for n in range(1, 5)]
+    assert [row["epoch"] for row in rows] == [0, 0, 1, 1]
+    assert rows[3]["val_acc"] == 0.5
+
+
+def test_table_that_grew_goes_on_though_it_tells_no_times(lightning, imported):
+    imported(lightning)
+    table = lightning / "version_0" / "metrics.csv"
+    with table.open("a") as file:
+        file.write(table.read_text().splitlines()[-1].replace("3", "9") + "\n")
+    os.utime(table, (2e9, 2e9))
+    assert imported(lightning)["version_0"].status == "synced"
+    assert imported.rows("version_0")[-1]["_step"] == 9
+
+
+def test_csv_gives_numbers_words_and_gaps(tmp_path, imported):
+    table = tmp_path / "a run.csv"
+    table.write_text(
+        "Step,timestamp,loss,note,good,_rewind\n"
+        "0,2024-11-24T03:05:54Z,0.5,first,true,1\n5,1732417560.5,,second,False,2\n7,1732417570,nan,,,3\n"
+    )
+    [(run_id, outcome)] = imported(table).items()
+    assert outcome.status == "synced"
+    assert run_id.startswith("a-run-")
+    imported.again(table)
+    first, second, third = imported.rows(run_id)
+    assert first == {"_step": 0, "loss": 0.5, "note": "first", "good": True, "_rewind_": 1}
+    assert second == {"_step": 5, "note": "second", "good": False, "_rewind_": 2}
+    assert math.isnan(third["loss"])
+    lines = (imported.run(run_id).path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["_timestamp"] for line in lines] == [1732417554, 1732417560.5, 1732417570]
+
+
+def test_rows_without_steps_are_counted(tmp_path, imported):
+    (tmp_path / "x.csv").write_text("loss\n3\n2\n1\n")
+    imported(tmp_path / "x.csv")
+    assert [(row["_step"], row["loss"]) for row in imported.rows("x")] == [(0, 3), (1, 2), (2, 1)]
+
+
+def test_json_lines_keep_their_nests_and_bad_lines_are_counted(tmp_path, imported):
+    (tmp_path / "x.jsonl").write_text(
+        '{"step": 1, "eval": {"acc": 0.5}}\n[1]\n\n{"step": 2, "loss": NaN}\n{"step": 3, "lo'
+    )
+    outcome = imported(tmp_path / "x.jsonl")["x"]
+    assert outcome.notes == [
+        "left out line 2, which is no JSON object",
+        "left out line 5, which is no JSON object",
+    ]
+    rows = imported.rows("x")
+    assert rows[0] == {"_step": 1, "eval": {"acc": 0.5}}
+    assert math.isnan(rows[1]["loss"])
+
+
+def test_runs_of_one_name_lie_beside_each_other(tmp_path, imported):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "log.csv").write_text(f"step,loss\n0,{len(folder)}\n")
+    imported(tmp_path / "a" / "log.csv", tmp_path / "b" / "log.csv")
+    imported.again(tmp_path / "a" / "log.csv", tmp_path / "b" / "log.csv")
+    assert len([*imported.folder.rglob("metrics.jsonl")]) == 2
+
+
+def test_source_that_is_none_is_a_mistake(tmp_path, imported):
+    (tmp_path / "x.pdf").write_text("x")
+    with pytest.raises(UsageError, match="no kind that can be imported"):
+        imported(tmp_path / "x.pdf")
+    with pytest.raises(UsageError, match="there is no"):
+        imported(tmp_path / "nowhere")
+    assert imported(tmp_path) == {}

@@ -1,0 +1,158 @@
+"""Runs that W&B's own package wrote offline."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+WRITER = """
+import sys, numpy, wandb
+quiet = wandb.Settings(silent=True)
+run = wandb.init(
+    id="abc", project="digits", name="first", mode="offline", dir=sys.argv[1], settings=quiet, group="g",
+    config={"lr": 0.1, "net": {"depth": 3}}, tags=["good", "old"], notes="why", job_type="train",
+)
+run.define_metric("val/*", step_metric="epoch", summary="min")
+for step in range(6):
+    run.log({"loss": 1 / (step + 1), "val/acc": step / 10, "epoch": step // 2, "eval": {"f1": step}})
+run.log({"odd": float("nan"), "large": float("inf"), "text": "words"}, step=10)
+black = numpy.zeros((4, 6, 3), numpy.uint8)
+box = {"position": {"minX": 0, "maxX": 1, "minY": 0, "maxY": 1}, "class_id": 1}
+picture = wandb.Image(
+    black, caption="black", boxes={"seen": {"box_data": [box], "class_labels": {1: "cat"}}},
+    masks={"where": {"mask_data": numpy.ones((4, 6), numpy.uint8), "class_labels": {1: "cat"}}},
+)
+run.log({
+    "one": picture, "many": [wandb.Image(black + n, caption=str(n)) for n in range(3)],
+    "spread": wandb.Histogram(np_histogram=([1, 2], [0, 1, 2])), "page": wandb.Html("<b>x</b>", inject=False),
+    "table": wandb.Table(columns=["a", "b"], data=[[1, "x"], [2.5, None]]),
+}, step=11)
+run.summary["best"] = 3.5
+run.config.update({"late": True})
+run.alert("look", "at this", level=wandb.AlertLevel.WARN)
+print("hello console")
+open(sys.argv[1] + "/weights.bin", "w").write("weights")
+run.save(sys.argv[1] + "/weights.bin", base_path=sys.argv[1])
+model = wandb.Artifact("model", "model", metadata={"size": 7})
+model.add_file(sys.argv[1] + "/weights.bin")
+run.log_artifact(model, aliases=["best"])
+run.finish()
+"""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    environment = {"WANDB_ERROR_REPORTING": "false", "HOME": str(folder), "WANDB_DATA_DIR": str(folder)}
+    subprocess.run([sys.executable, "-c", WRITER, folder], check=True, env=os.environ | environment)
+    return folder
+
+
+@pytest.fixture
+def source(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "source", symlinks=True)
+
+
+def test_run_of_wandb_is_a_run_of_ours(source, imported):
+    outcomes = imported(source / "wandb")
+    assert [(one.status, one.notes, one.problems) for one in outcomes.values()] == [("synced", [], [])]
+    imported.again(source / "wandb")
+    run = imported.run("abc")
+    assert run.problems == []
+    about = {
+        key: run.document[key] for key in ("project", "name", "notes", "tags", "group", "job_type", "state")
+    }
+    assert about == {
+        "project": "digits", "name": "first", "notes": "why", "tags": ["good", "old"], "group": "g",
+        "job_type": "train", "state": "finished",
+    }  # fmt: skip
+    assert run.config == {"lr": 0.1, "net": {"depth": 3}, "late": True}
+    assert "hello console" in (run.path / "console.log").read_text()
+    alert = json.loads((run.path / "events.jsonl").read_text())
+    assert (alert["event"], alert["title"], alert["text"], alert["level"]) == (
+        "alert",
+        "look",
+        "at this",
+        "WARN",
+    )
+
+
+def test_every_row_has_its_step_and_its_values(source, imported):
+    imported(source)
+    *rows, odd, media = imported.rows("abc")
+    assert rows == [
+        {"_step": n, "loss": 1 / (n + 1), "val/acc": n / 10, "epoch": n // 2, "eval": {"f1": n}}
+        for n in range(6)
+    ]
+    assert math.isnan(odd.pop("odd"))
+    assert odd == {"_step": 10, "large": math.inf, "text": "words"}
+    assert media["_step"] == 11
+    assert imported.run("abc").summary["best"] == 3.5
+    assert imported.run("abc").summary["val/acc"] == {"min": 0.0}
+
+
+def test_media_keep_their_bytes_and_what_is_said_of_them(source, imported):
+    imported(source)
+    value = imported.rows("abc")[-1]
+    one, folder = value["one"], imported.run("abc").path
+    [original] = source.glob("wandb/offline-*/files/media/images/one_*.png")
+    assert (folder / one["path"]).read_bytes() == original.read_bytes()
+    assert (one["caption"], one["width"], one["height"]) == ("black", 6, 4)
+    assert one["boxes"]["seen"]["box_data"][0]["class_id"] == 1
+    assert one["masks"]["where"]["class_labels"] == {"1": "cat"}
+    assert value["many"]["captions"] == ["0", "1", "2"]
+    assert (value["spread"]["values"], value["spread"]["bins"]) == ([1, 2], [0, 1, 2])
+    assert (folder / value["page"]["path"]).read_text() == "<b>x</b>"
+    table = json.loads((folder / value["table"]["path"]).read_bytes())
+    assert (table["columns"], table["data"]) == (["a", "b"], [[1, "x"], [2.5, None]])
+
+
+def test_files_and_artifacts_come_along(source, imported):
+    imported(source)
+    files = imported.run("abc").path / "files"
+    assert (files / "weights.bin").read_text() == "weights"
+    version = files / "artifacts" / "model" / "v0"
+    assert (version / "weights.bin").read_text() == "weights"
+    said = json.loads((version / "artifact.json").read_bytes())
+    assert (said["type"], said["aliases"], said["metadata"]) == ("model", ["best"], {"size": 7})
+    assert said["entries"]["weights.bin"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_run_that_was_killed_comes_as_far_as_it_is_whole_and_goes_on_later(source, imported):
+    [log] = source.glob("wandb/offline-*/*.wandb")
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 3])
+    imported(source)
+    assert imported.run("abc").document["state"] == "running"
+    before = (imported.run("abc").path / "metrics.jsonl").read_bytes()
+    log.write_bytes(whole)
+    assert imported(source)["abc"].status == "synced"
+    assert (imported.run("abc").path / "metrics.jsonl").read_bytes().startswith(before)
+    assert imported.run("abc").document["state"] == "finished"
+
+
+def test_what_is_missing_or_lies_elsewhere_is_left_out_and_said(source, imported):
+    [page] = source.glob("wandb/offline-*/files/media/html/*")
+    page.unlink()
+    outcome = imported(source)["abc"]
+    assert len(outcome.notes) == 1
+    assert "left out 'page', a html-file" in outcome.notes[0]
+    assert imported.rows("abc")[-1]["page"] is None
+
+
+def test_damaged_log_does_not_stop_the_others(source, imported):
+    [folder] = source.glob("wandb/offline-*")
+    other = shutil.copytree(folder, folder.with_name("offline-run-0-bad"), symlinks=True)
+    [log] = other.glob("*.wandb")
+    data = bytearray(log.read_bytes())
+    data[5000] ^= 1
+    log.write_bytes(data)
+    outcomes = imported(source)
+    assert outcomes["abc"].status == "synced"
+    [problem] = outcomes["offline-run-0-bad"].problems
+    assert "damaged" in problem
