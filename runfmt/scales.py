@@ -56,7 +56,7 @@ def axis_of(x: str) -> Axis:
         return Axis("time", _clock_ticks, _moments)
     if x == "_runtime":
         return Axis("time since the start", _time_ticks, lambda ticks: [*map(duration, ticks)])
-    return Axis("step" if x == "_step" else x, linear_ticks, labels)
+    return Axis("step", _whole_ticks, labels) if x == "_step" else Axis(x, linear_ticks, labels)
 
 
 # Ticks
@@ -67,6 +67,11 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
     if not high > low:
         return [low]
     return _multiples(low, high, _round_up((high / 2 - low / 2) / max(count, 1) * 2))
+
+
+def _whole_ticks(low: float, high: float, count: int) -> list[float]:
+    """The same where there are no halves."""
+    return [tick for tick in linear_ticks(low, high, count) if tick == int(tick)] or [low]
 
 
 def _round_up(step: float) -> float:

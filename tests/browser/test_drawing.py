@@ -60,6 +60,13 @@ def test_runs_that_are_infinite_at_once_take_turns(show, tmp_path):
     assert min(b - a for a, b in pairwise(tips)) >= 10
 
 
+def test_axis_of_epochs_has_no_halves(show, tmp_path):
+    recorded(tmp_path / "runs", "run", *(line(10 * i, epoch=i, loss=1 / (i + 1)) for i in range(3)))
+    page = show(tmp_path / "runs", f"{PLACE}&x=epoch")
+    texts = [text.text for text in picture(page, "loss").iter(f"{SVG}text") if float(text.get("y")) > 515]
+    assert texts[:3] == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize("what", ["NaN", "Infinity", "-Infinity"])
 def test_all_odd_values_are_in_the_file(show, tmp_path, what):
     count = 250  # more than are told one by one

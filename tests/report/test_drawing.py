@@ -73,6 +73,12 @@ def test_axis_of_time_has_whole_minutes():
     assert along.labels(along.ticks(0, 3000, 5)) == ["0s", "10m", "20m", "30m", "40m", "50m"]
 
 
+@pytest.mark.parametrize(("high", "said"), [(1, "0 1"), (2, "0 1 2"), (7, "0 2 4 6"), (0, "0")])
+def test_there_is_no_half_step(high, said):
+    along = axis_of("_step")
+    assert " ".join(along.labels(along.ticks(0, high, 6))) == said
+
+
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 

@@ -4,7 +4,7 @@
  */
 
 import { spaced, uncovered } from './marks.js';
-import { makeScale, linearTicks, logTicks, axisKind, shortNumber } from './scales.js';
+import { makeScale, labelsOf, linearTicks, logTicks, axisKind } from './scales.js';
 
 /**
  * @typedef {object} Chart
@@ -31,7 +31,7 @@ const FEW = 2;
 export function layOut(chart, width, height, above = ABOVE) {
   const rows = Math.min(8, Math.max(2, Math.floor((height - above - BELOW) / 34)));
   const yTicks = chart.log ? logTicks(chart.yDomain, rows) : linearTicks(chart.yDomain, rows);
-  const labels = yTicks.map(shortNumber);
+  const labels = labelsOf(yTicks);
   const left = Math.ceil(Math.max(...labels.map((label) => label.length), 2) * LETTER) + 12;
   const frame = {
     left,
@@ -39,7 +39,10 @@ export function layOut(chart, width, height, above = ABOVE) {
     top: above,
     bottom: Math.max(height - BELOW, above + 1),
   };
-  const kind = axisKind(chart.axis);
+  const kind = axisKind(
+    chart.axis,
+    chart.lines.every(({ x }) => x.every(Number.isInteger)),
+  );
   return {
     frame,
     kind,
@@ -100,15 +103,16 @@ function drawGrid(pen, chart, { frame, kind, labels, yTicks, x, y, xTicks }, the
   });
   pen.textBaseline = 'top';
   const span = chart.xDomain[1] - chart.xDomain[0];
-  for (const tick of xTicks) {
+  const words = kind.labels(xTicks, span);
+  xTicks.forEach((tick, i) => {
     const at = x.place(tick);
     pen.textAlign = at > frame.right - 16 ? 'right' : at < frame.left + 6 ? 'left' : 'center';
     stroke(pen, [
       [Math.round(at) + 0.5, frame.bottom],
       [Math.round(at) + 0.5, frame.bottom + 3],
     ]);
-    pen.fillText(kind.short(tick, span), Math.min(at, frame.right), frame.bottom + 7);
-  }
+    pen.fillText(words[i], Math.min(at, frame.right), frame.bottom + 7);
+  });
 }
 
 function stroke(pen, points) {

@@ -87,19 +87,22 @@ export function timeTicks([low, high], count, zone = 0) {
 /**
  * The kind of an x-axis: what is on its grid, and how its values are said.
  * @param {string} axis `_step`, `_timestamp`, `_runtime`, or a metric
+ * @param {boolean} isWhole all values on it are integers, as those of an epoch are
  */
-export function axisKind(axis) {
+export function axisKind(axis, isWhole) {
   if (axis === '_timestamp')
     return {
       ticks: (domain, count) => timeTicks(domain, count, zoneOf(domain[0])),
-      short: shortDate,
+      labels: (ticks, span) => ticks.map((tick) => shortDate(tick, span)),
       long: longDate,
     };
-  if (axis === '_runtime') return { ticks: timeTicks, short: formatDuration, long: formatDuration };
-  return { ticks: axis === '_step' ? wholeTicks : linearTicks, short: shortNumber, long: formatNumber };
+  if (axis === '_runtime')
+    return { ticks: timeTicks, labels: (ticks) => ticks.map(formatDuration), long: formatDuration };
+  const ticks = isWhole || axis === '_step' ? wholeTicks : linearTicks;
+  return { ticks, labels: labelsOf, long: formatNumber };
 }
 
-/** There is no half step. */
+/** There is no half step, nor half an epoch. */
 function wholeTicks(domain, count) {
   return linearTicks(domain, count).filter(Number.isInteger);
 }
@@ -110,7 +113,7 @@ function zoneOf(seconds) {
   return new Date(seconds * 1000).getTimezoneOffset() * MINUTE;
 }
 
-function shortDate(seconds, span = 0) {
+function shortDate(seconds, span) {
   const date = new Date(seconds * 1000);
   const [day, time] = [
     date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' }),
@@ -132,8 +135,20 @@ const UNITS = [
 ];
 
 /** A number on an axis: 1.5k, 20M. */
-export function shortNumber(number) {
+export const shortNumber = (number) => numberIn(number, 4);
+
+function numberIn(number, digits) {
   const [unit, name] = UNITS.find(([least]) => Math.abs(number) >= least) ?? [1, ''];
-  if (unit === 1 || Math.abs(number) >= 1e15) return formatNumber(number);
-  return `${String(Number((number / unit).toPrecision(4))).replace('-', '−')}${name}`;
+  if (Math.abs(number) >= 1e15 || (unit === 1 && digits <= 5)) return formatNumber(number);
+  return `${String(Number((number / unit).toPrecision(digits))).replace('-', '−')}${name}`;
+}
+
+/** Numbers on an axis, rising, in as many digits as tell them apart. */
+export function labelsOf(ticks) {
+  const step = Math.min(...ticks.slice(1).map((tick, i) => tick - ticks[i]));
+  const isRight = (digits) =>
+    ticks.every((tick) => Math.abs(Number(tick.toPrecision(digits)) - tick) <= step / 100);
+  let digits = 4;
+  while (digits < 15 && !isRight(digits)) digits += 1;
+  return ticks.map((tick) => numberIn(tick, digits));
 }

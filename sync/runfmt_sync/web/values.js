@@ -91,6 +91,7 @@ export function formatDuration(seconds) {
   if (!Number.isFinite(seconds)) return '';
   const sign = seconds < 0 ? '−' : '';
   const whole = Math.abs(seconds);
+  if (whole > 0 && whole < 0.1) return `${sign}${Number((whole * 1000).toPrecision(3))}ms`;
   if (whole < 10) return `${sign}${trimmed(whole.toFixed(2))}s`;
   const [d, hours, m, s] = [
     Math.floor(whole / 86400),

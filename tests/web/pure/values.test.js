@@ -61,7 +61,9 @@ test('numbers are short', () => {
 });
 
 test('durations have two units', () => {
-  assert.deepEqual([0.25, 59, 61, 3600, 5000, 90000].map(formatDuration), [
+  assert.deepEqual([0, -0.0012, 0.25, 59, 61, 3600, 5000, 90000].map(formatDuration), [
+    '0s',
+    '−1.2ms',
     '0.25s',
     '59s',
     '1m 1s',
