@@ -44,6 +44,27 @@ def test_overview_says_where_a_run_comes_from_and_how_it_went(show, runs):
     expect(page.locator(".problems li").first).to_contain_text("metrics.jsonl, byte")
 
 
+def test_notes_are_markdown_and_one_line_of_the_table(show, runs):
+    notes = (
+        "# Why\nThe **best** one: [paper](https://example.org/p), [not](javascript:hurt=1)\n\n- <b>one</b>"
+    )
+    run = make_run(runs, notes=notes)
+    page = show(runs, address(run))
+    place = pair(page, "Notes")
+    expect(place.locator("strong")).to_have_text("best")
+    expect(place.locator("li")).to_have_text("<b>one</b>")
+    expect(place.get_by_role("link")).to_have_count(1)
+    link = place.get_by_role("link", name="paper")
+    expect(link).to_have_attribute("href", "https://example.org/p")
+    expect(link).to_have_attribute("rel", re.compile("noopener"))
+    page.get_by_role("button", name="Edit notes").click()
+    expect(page.get_by_label("Notes", exact=True)).to_have_value(notes)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Table").click()
+    shown = "Why · The best one: paper, [not](javascript:hurt=1) · <b>one</b>"
+    expect(page.get_by_role("cell", name=shown)).to_be_visible()
+
+
 def test_overview_says_which_remotes_have_the_run(show, runs, runfmt, tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("RUNFMT_CONFIG", str(home / ".config/runfmt/remotes.json"))

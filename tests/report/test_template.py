@@ -3,7 +3,7 @@
 import pytest
 
 from runfmt.errors import UsageError
-from runfmt_sync.report.template import DEFAULT, PANELS, Panel, to_html
+from runfmt_sync.report.template import DEFAULT, PANELS, Panel, notes_html, to_html
 
 
 def panels(text):
@@ -71,3 +71,11 @@ def test_mistake_is_told_with_its_line(line, said):
 
 def test_usual_report_has_all_panels():
     assert {panel.name for panel in panels(DEFAULT)} == set(PANELS)
+
+
+def test_notes_of_a_run_are_markdown_without_html_and_lead_to_the_web_only():
+    html = notes_html("**a**\nb <img src=x> [c](https://example.org) [d](javascript:x) ![e](https://e.org/f)")
+    assert "<strong>a</strong><br />\nb &lt;img src=x&gt;" in html
+    assert '<a href="https://example.org" rel="noopener noreferrer">c</a>' in html
+    assert "[d](javascript:x)" in html
+    assert "<img" not in html

@@ -13,7 +13,7 @@ from runfmt.rows import leaves
 from runfmt.scales import duration
 from runfmt_sync.measured import Measured
 from runfmt_sync.report.html import absent, cell, named, sortable, tag
-from runfmt_sync.report.template import Panel
+from runfmt_sync.report.template import Panel, notes_html
 from runfmt_sync.words import counted
 
 __all__ = ["Tables"]
@@ -43,7 +43,7 @@ class Tables:
         yield tag("td", escape(_minute(run.document.get("created_at"))), class_="nowrap")
         yield tag("td", "" if took is None else escape(duration(took)), data_number=took)
         yield tag("td", *(tag("span", escape(one), class_="tag") for one in about["tags"]))
-        yield tag("td", escape(about["notes"]), class_="notes")
+        yield tag("td", notes_html(about["notes"]), class_="notes prose")
 
     @cached_property
     def _configs(self) -> list[dict[str, Any]]:

@@ -9,11 +9,13 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock
+from markdown_it.token import Token
 
 from runfmt.errors import UsageError
 
-__all__ = ["DEFAULT", "PANELS", "Panel", "to_html"]
+__all__ = ["DEFAULT", "PANELS", "Panel", "notes_html", "to_html"]
 
 DEFAULT = """\
 {{ title }}
@@ -104,6 +106,28 @@ def to_html(text: str, render: Callable[[Panel], str], source: str = "the templa
     markdown.block.ruler.before("fence", "panel", block, ends)  # type: ignore[arg-type]
     markdown.add_render_rule("panel", panel_html)
     return str(markdown.render(text))
+
+
+class _Notes(MarkdownIt):
+    """The Markdown of who is not the report's author: links lead to the web, and HTML stays text."""
+
+    def __init__(self) -> None:
+        super().__init__("commonmark", {"html": False, "breaks": True})
+        self.disable("image")
+        self.add_render_rule("link_open", _link)
+
+    def validateLink(self, url: str) -> bool:  # noqa: N802
+        return url.startswith(("http://", "https://"))
+
+
+def _link(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, _env: Any) -> str:
+    tokens[index].attrs["rel"] = "noopener noreferrer"
+    return renderer.renderToken(tokens, index, options, {})
+
+
+def notes_html(text: str) -> str:
+    """The HTML of a run's notes."""
+    return str(_Notes().render(text))
 
 
 def _panel(line: str) -> Panel:

@@ -2,6 +2,7 @@
  * The columns of the table of runs: which there are, which are shown, how they look.
  */
 
+import { plainText } from './markdown.js';
 import { formatAgo, formatDuration, formatNumber, formatValue } from './values.js';
 
 /**
@@ -90,6 +91,7 @@ export function cellText(column, run) {
   if (column.kind === 'time') return formatAgo(typeof value === 'number' ? value : Date.parse(value) / 1000);
   if (column.kind === 'duration') return formatDuration(value);
   if (column.kind === 'tags') return value.join(', ');
+  if (column.kind === 'notes') return plainText(value);
   return typeof value === 'number' ? formatNumber(value) : formatValue(value);
 }
 
@@ -97,6 +99,7 @@ export function cellText(column, run) {
 export function cellTitle(column, run) {
   const value = run.values.get(column.id);
   if (column.kind === 'time' && typeof value === 'string') return new Date(value).toLocaleString('en-GB');
+  if (column.kind === 'notes') return value ?? '';
   return typeof value === 'number' ? String(value) : cellText(column, run);
 }
 

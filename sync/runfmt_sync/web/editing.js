@@ -18,7 +18,7 @@ const FIELDS = {
   },
   notes: {
     label: 'Notes',
-    hint: 'What this run is about',
+    hint: 'What this run is about, in Markdown',
     read: (text) => text.trim(),
     write: (value) => value ?? '',
     isLong: true,

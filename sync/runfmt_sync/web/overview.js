@@ -5,6 +5,7 @@
 import { mayEdit } from './access.js';
 import { fill, h, iconButton, textButton } from './dom.js';
 import { openEditor } from './editing.js';
+import { markdown } from './markdown.js';
 import { stateDot } from './table.js';
 import { formatAgo, formatBytes, formatDuration, formatNumber, formatValue } from './values.js';
 
@@ -70,7 +71,7 @@ function facts(run) {
     ['Duration', formatDuration(value('duration'))],
     ['Rows', formatNumber(value('rows') ?? NaN)],
     ['Tags', editable(run, 'tags', tags(value('tags')))],
-    ['Notes', editable(run, 'notes', value('notes'))],
+    ['Notes', editable(run, 'notes', value('notes') && markdown(value('notes')))],
     ['Project', value('project')],
     ['Group', value('group')],
     ['Job type', value('job_type')],
