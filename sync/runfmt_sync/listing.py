@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,17 @@ from runfmt_sync.inventory import committed_size
 from runfmt_sync.selection import select_runs
 from runfmt_sync.words import printable
 
-__all__ = ["describe", "lines", "list_runs", "metric_lines", "one_run", "print_raw", "print_table", "strict"]
+__all__ = [
+    "describe",
+    "lines",
+    "list_runs",
+    "metric_lines",
+    "one_run",
+    "print_raw",
+    "print_rows",
+    "print_table",
+    "strict",
+]
 
 BARS = 24
 """Places of a curve in one line."""
@@ -82,6 +92,20 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         steps = "" if row["steps"] is None else f"{row['steps']:,}"
         plain = [_plain(row[key]) for key in ("id", "name", "project")]
         table.add_row(*plain, f"[{color}]{row['state']}[/]", steps, _age(now - row["time"]))
+    Console(highlight=False).print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print what was asked for as a table; numbers stand to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for number, title in enumerate(columns):
+        is_number = all(isinstance(row[number], (int, float, type(None))) for row in rows)
+        table.add_column(_plain(title), justify="right" if is_number and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else _plain(str(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 

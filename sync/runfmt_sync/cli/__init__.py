@@ -44,6 +44,7 @@ COMMANDS = (
     carrying.key,
     reading.ls,
     reading.show,
+    reading.query,
     plotting.plot,
     plotting.report,
     reading.export,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from runfmt.errors import UsageError
 from runfmt_sync.cli.common import json_option, nothing_in, paths_argument, print_json, print_lines
+from runfmt_sync.words import counted
 
-__all__ = ["export", "ls", "show", "validate"]
+__all__ = ["export", "ls", "query", "show", "validate"]
 
 
 @click.command()
@@ -18,12 +20,10 @@ __all__ = ["export", "ls", "show", "validate"]
 def ls(paths: tuple[str, ...], as_json: bool) -> None:
     """List runs. PATHS are runs, folders of runs, names of remotes, or URLs of servers."""
     from runfmt.elsewhere import is_url
-    from runfmt_sync.configuration import known_remotes
     from runfmt_sync.listing import list_runs, print_table
     from runfmt_sync.selection import select_runs
 
-    remotes, _ = known_remotes()
-    places = [path if Path(path).is_dir() else remotes.get(path, path) for path in paths]
+    places = _places(paths)
     rows = list_runs(select_runs([p for p in places if not is_url(p)]), filter(is_url, places))
     if as_json:
         print_json(rows)
@@ -31,6 +31,30 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
         print_table(rows)
     else:
         click.echo(nothing_in(paths))
+
+
+def _places(paths: tuple[str, ...]) -> list[str]:
+    """Folders and URLs, also of remotes that were named."""
+    from runfmt_sync.configuration import known_remotes
+
+    remotes, _ = known_remotes()
+    return [path if Path(path).is_dir() else remotes.get(path, path) for path in paths]
+
+
+@click.command()
+@click.argument("sql")
+@paths_argument
+@json_option
+def query(sql: str, paths: tuple[str, ...], as_json: bool) -> None:
+    """Ask in SQL. The tables are runs and metrics; PATHS are as of ls."""
+    from runfmt_sync.listing import print_rows
+    from runfmt_sync.query import query
+
+    answer = query(sql, _places(paths))
+    if as_json:
+        print_json(answer.objects)
+    else:
+        print_rows(answer.columns, answer.rows)
 
 
 @click.command()
@@ -54,15 +78,23 @@ def show(run: str, raw: bool, writer: str, as_json: bool) -> None:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="A .parquet, .csv or .jsonl file."
+    "-o", "--output", required=True, type=click.Path(), help="A .parquet, .csv or .jsonl file; or FOLDER/."
 )
 @click.option("--runs", is_flag=True, help="One row a run: config, summary, state, times.")
 @click.option("--keys", help="Only these metrics, with commas between.")
-def export(paths: tuple[str, ...], output: Path, runs: bool, keys: str | None) -> None:
-    """Write the metrics of one run or of many as one table."""
+def export(paths: tuple[str, ...], output: str, runs: bool, keys: str | None) -> None:
+    """Write the metrics of one run or of many as one table, or into a folder as Parquet for queries."""
     from runfmt_sync.export import export
 
-    export(paths, output, runs=runs, keys=keys.split(",") if keys else None)
+    if not output.endswith("/"):
+        export(_places(paths), Path(output), runs=runs, keys=keys.split(",") if keys else None)
+        return
+    if runs or keys:
+        raise UsageError("a folder gets all there is: --runs and --keys are for files")
+    from runfmt_sync.dataset import write_dataset
+
+    count, written = write_dataset(_places(paths), Path(output))
+    click.echo(f"{counted(count, 'run')} in {output}, {written} of them written anew")
 
 
 @click.command()

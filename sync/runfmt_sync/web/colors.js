@@ -2,32 +2,32 @@
  * The colour of a run: the same one wherever and whenever it is shown, unless it is changed. Pure.
  */
 
-/** Told apart on light and on dark paper. */
+/** The first of them are told apart on light and on dark paper, also by people who see fewer colours. */
 export const PALETTE = [
+  '#4458dd',
+  '#e29b00',
+  '#219800',
+  '#c8035c',
+  '#21aba2',
+  '#8776f1',
+  '#cd7457',
+  '#5e636a',
+  '#ad55b0',
+  '#01bbfa',
+  '#87bc69',
+  '#914620',
   '#3b82c4',
   '#e07b39',
   '#3fa45b',
   '#d0496b',
-  '#8b6bd6',
   '#a87b3e',
-  '#25a2a2',
-  '#c759b0',
   '#7f9a26',
-  '#5b6fd8',
   '#d9534a',
-  '#2f9e86',
-  '#b48b00',
-  '#9a5fb0',
-  '#4aa3df',
-  '#c4652f',
-  '#6b8f71',
-  '#e0609a',
   '#6d83a3',
-  '#a0522d',
 ];
 
-/** So many runs beside each other in time never share a colour. */
-const APART = 9;
+/** Runs have one of the first so many, and so many of them beside each other in time never share one. */
+const [FIRST, APART] = [12, 9];
 
 /**
  * @param {string[]} uids in rising order
@@ -37,8 +37,8 @@ export function colorsOf(uids) {
   const chosen = [];
   for (const uid of uids) {
     const near = chosen.slice(-APART);
-    let place = hash(uid) % PALETTE.length;
-    while (near.includes(place)) place = (place + 1) % PALETTE.length;
+    let place = hash(uid) % FIRST;
+    while (near.includes(place)) place = (place + 1) % FIRST;
     chosen.push(place);
   }
   return new Map(uids.map((uid, i) => [uid, PALETTE[chosen[i]]]));

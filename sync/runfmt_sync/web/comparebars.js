@@ -82,7 +82,7 @@ export class Bars {
         color,
         [this.id(), ...(view.by ? [view.by] : [])],
         s('rect', { class: 'hit', x: 0, y, width, height: HEIGHT }),
-        s('text', { x: name - 8, y: y + 16, 'text-anchor': 'end', text: clipped(run.name, name) }),
+        s('text', { x: name - 8, y: y + 16, 'text-anchor': 'end', text: clipped(run, name) }),
         s('rect', { x, y: y + 4, width: long, height: HEIGHT - 8, rx: 2, fill: color }),
         s('text', { class: 'strong', x: Math.max(end, zero) + 6, y: y + 16, text: shortText(value) }),
       );
@@ -91,7 +91,9 @@ export class Bars {
 }
 
 /** A name that fits; a letter is about 6 pixels wide. */
-function clipped(name, width) {
+function clipped(run, width) {
   const most = Math.floor((width - 8) / 6.2);
-  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
+  const left = most - (titleOf(run).length - run.name.length);
+  const name = run.name.length > left ? `${run.name.slice(0, Math.max(left - 1, 1))}…` : run.name;
+  return titleOf({ ...run, name });
 }

@@ -55,7 +55,7 @@ export function colorsFor(runs) {
 /** A link to a run in a drawing, which says its values beside the pointer. */
 export function runLink(run, color, ids, ...shapes) {
   const said = ids.map((id) => `${id} ${shortText(run.values.get(id)) || 'missing'}`).join(', ');
-  const show = ({ clientX: x, clientY: y }) => showReadout({ x, y }, run.name, valuesOf(run, ids, color));
+  const show = ({ clientX: x, clientY: y }) => showReadout({ x, y }, titleOf(run), valuesOf(run, ids, color));
   const focus = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     show({ clientX: box.right, clientY: box.top });
@@ -71,7 +71,7 @@ export function runLink(run, color, ids, ...shapes) {
       href: addressOf({ ...view, page: 'run', run: run.tail }),
       class: 'run',
       'data-run': run.tail,
-      'aria-label': `${run.name}: ${said}`,
+      'aria-label': `${titleOf(run)}: ${said}`,
       on: { click: open, pointermove: show, pointerleave: hideReadout, focus, blur: hideReadout },
     },
     shapes,

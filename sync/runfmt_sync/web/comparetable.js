@@ -54,7 +54,7 @@ export class Differences {
     this.rows = differences(kept, { equal: view.equal, search: view.keys });
     this.count.textContent = `${this.rows.length} ${this.rows.length === 1 ? 'key' : 'keys'}`;
     const plan = JSON.stringify([
-      kept.map((run) => [run.tail, run.name, colorIn(view, run)]),
+      kept.map((run) => [run.tail, titleOf(run), colorIn(view, run)]),
       this.rows.map(({ id, values }) => [id, values.map(exactText)]),
     ]);
     if (plan === this.plan) return;
@@ -96,9 +96,9 @@ function head(run) {
     { scope: 'col' },
     h(
       'a',
-      { class: 'row', href: addressOf({ ...view, page: 'run', run: run.tail }), title: run.name },
+      { class: 'row', href: addressOf({ ...view, page: 'run', run: run.tail }), title: titleOf(run) },
       h('span', { class: 'swatch', style: { background: colorIn(view, run) } }),
-      h('span', { class: 'clip', text: run.name }),
+      h('span', { class: 'name-parts' }, nameParts(run)),
     ),
   );
 }

@@ -171,7 +171,7 @@ export const shortText = (value) => (typeof value === 'number' ? formatNumber(va
 export function pasteable(runs, rows) {
   const cell = (text) => text.replace(/[\t\n\r]+/g, ' ');
   const lines = [
-    ['key', ...runs.map((run) => run.name)],
+    ['key', ...runs.map(titleOf)],
     ...rows.map(({ id, values }) => [id, ...values.map(exactText)]),
   ];
   return lines.map((line) => line.map(cell).join('\t')).join('\n');

@@ -3,6 +3,7 @@
  */
 
 import { fill, h, oncePerFrame } from './dom.js';
+import { nameParts } from './names.js';
 
 const MOST = 16;
 const GAP = 14;
@@ -41,7 +42,7 @@ let readout = null;
  * Show values beside the pointer, the greatest first.
  * @param {{x: number, y: number}} pointer
  * @param {string} title
- * @param {{name: string, color: string, text: string, raw: string, isNearest: boolean}[]} values
+ * @param {{name: string, suffix?: string, color: string, text: string, raw: string, isNearest: boolean}[]} values
  * @param {boolean} [isSpoken] the keys moved it: screen readers say it
  */
 export function showReadout(pointer, title, values, isSpoken = false) {
@@ -62,12 +63,12 @@ export function showReadout(pointer, title, values, isSpoken = false) {
   place(pointer);
 }
 
-function valueRow({ name, color, text, raw, isNearest }) {
+function valueRow({ color, text, raw, isNearest, ...named }) {
   return h(
     'div',
     { class: isNearest ? 'readout-row nearest' : 'readout-row' },
     h('span', { class: 'swatch', style: { background: color } }),
-    h('span', { class: 'readout-name', text: name }),
+    h('span', { class: 'readout-name name-parts' }, nameParts(named)),
     h('span', { class: 'readout-value', text }),
     raw && h('span', { class: 'readout-raw', text: raw }),
   );

@@ -5,6 +5,7 @@
 import { drawChart, layOut } from './chart.js';
 import { loadCurve } from './curves.js';
 import { h } from './dom.js';
+import { titleOf } from './names.js';
 import { PicturePen } from './picture.js';
 import { rangeOf } from './series.js';
 import { chartTheme } from './theme.js';
@@ -46,12 +47,12 @@ function drawPicture(pen, title, chart, height) {
   pen.font = theme.font.replace('11px', '15px');
   pen.fillText(title, 14, HEAD / 2);
   pen.font = theme.font;
-  chart.lines.forEach(({ name, color }, i) => {
+  chart.lines.forEach(({ name, suffix, color }, i) => {
     const [x, y] = [14 + (i % columns()) * COLUMN, HEIGHT + 8 + Math.floor(i / columns()) * LEGEND];
     pen.fillStyle = color;
     pen.fillRect(x, y - 4, 9, 9);
     pen.fillStyle = theme.ink;
-    pen.fillText(name.slice(0, 34), x + 15, y);
+    pen.fillText(titleOf({ name: name.slice(0, suffix ? 34 - suffix.length - 3 : 34), suffix }), x + 15, y);
   });
 }
 

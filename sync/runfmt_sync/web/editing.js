@@ -6,6 +6,7 @@ import { colorIn } from './choice.js';
 import { PALETTE } from './colors.js';
 import { h } from './dom.js';
 import { openBox } from './menu.js';
+import { titleOf } from './names.js';
 import { edit } from './runs.js';
 import { change, view } from './state.js';
 
@@ -70,7 +71,7 @@ export function openValueEditor(anchor, run, keys, value) {
 function openForm(anchor, run, pointer, { label, hint, read, write, isLong }, value) {
   openBox(
     anchor,
-    `${label} of ${run.name}`,
+    `${label} of ${titleOf(run)}`,
     (close) => {
       const input = h(isLong ? 'textarea' : 'input', {
         class: 'field',
@@ -120,7 +121,7 @@ export function openColors(anchor, run) {
     const { [run.tail]: _, ...others } = view.colors;
     change({ colors: color ? { ...others, [run.tail]: color } : others }, { replace: true });
   };
-  openBox(anchor, `Colour of ${run.name}`, (close) => [
+  openBox(anchor, `Colour of ${titleOf(run)}`, (close) => [
     h(
       'div',
       { class: 'palette' },

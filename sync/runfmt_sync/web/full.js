@@ -6,6 +6,7 @@ import { cursor, onCursor, standOut } from './cursor.js';
 import { fill, h, iconButton } from './dom.js';
 import { metrics } from './metrics.js';
 import { makePanel } from './mediapanel.js';
+import { nameParts } from './names.js';
 import { panelTools } from './tools.js';
 import { change, view } from './state.js';
 import { formatNumber } from './values.js';
@@ -82,7 +83,7 @@ export class FullPanel {
             on: { pointerenter: () => standOut(line.id), pointerleave: () => standOut(null) },
           },
           h('span', { class: 'swatch', style: { background: line.color } }),
-          h('span', { class: 'clip grow', text: line.name }),
+          h('span', { class: 'name-parts grow' }, nameParts(line)),
           h('span', {
             class: 'number',
             text: formatNumber(line.y.findLast((value) => value !== null) ?? NaN),

@@ -19,7 +19,7 @@
  *
  *     runlist     filter, group, columns above a table       table  rows in sight; columns, editing
  *     choice      which runs are listed, grouped, in charts  filter, colors, values (pure)
- *     markdown    notes as people write them
+ *     markdown    notes as people write them             names   of runs, and what tells equal ones apart
  *
  *     compareaxes, comparescatter, comparebars, comparetable
  *                 the parts of compare               comparesvg  drawings; comparevalues (pure)

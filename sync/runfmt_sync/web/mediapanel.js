@@ -8,6 +8,7 @@ import { fill, h, iconButton, loading, oncePerFrame } from './dom.js';
 import { HeatMap } from './heat.js';
 import { toggledPanel } from './layout.js';
 import { openMenu } from './menu.js';
+import { nameParts, titleOf } from './names.js';
 import { PanelView } from './panel.js';
 import { classesOf } from './pictures.js';
 import { runOf } from './runs.js';
@@ -253,9 +254,9 @@ class Column {
     fill(
       this.name,
       h('span', { class: 'swatch', style: { background: colorIn(view, run) } }),
-      h('span', { class: 'clip', text: run.name, title: run.name }),
+      h('span', { class: 'name-parts' }, nameParts(run)),
     );
-    this.body.setAttribute('aria-label', run.name);
+    this.body.setAttribute('aria-label', titleOf(run));
   }
 
   close() {

@@ -10,6 +10,7 @@ import { saveCsv, savePng, saveSvg } from './download.js';
 import { toggledPanel } from './layout.js';
 import { openMenu } from './menu.js';
 import { metrics } from './metrics.js';
+import { titleOf } from './names.js';
 import { Plot } from './plot.js';
 import { AXIS_NAMES } from './scales.js';
 import { cutAtZero, domainOf, firstAbove, groupLines, linesOf, rangeOf } from './series.js';
@@ -218,10 +219,16 @@ export class PanelView {
 /** Why a curve is not there, if it is the run's or the server's fault. */
 function problemOf({ status, value, reason }, run) {
   if (status === 'rejected') return `Cannot be shown: ${reason.message}`;
-  return value.problem && `${run.name} cannot be shown: ${value.problem}`;
+  return value.problem && `${titleOf(run)} cannot be shown: ${value.problem}`;
 }
 
-const asItem = ({ run, curve }) => ({ id: run.uid, name: run.name, color: colorIn(view, run), curve });
+const asItem = ({ run, curve }) => ({
+  id: run.uid,
+  name: run.name,
+  suffix: run.suffix,
+  color: colorIn(view, run),
+  curve,
+});
 
 function widened(zoom) {
   if (!zoom) return [null, null];
@@ -233,7 +240,7 @@ function widened(zoom) {
 function describe(key, { lines, axisName }) {
   const last = lines
     .slice(0, 5)
-    .map((line) => `${line.name} ${formatNumber(line.y.findLast((value) => value !== null) ?? NaN)}`);
+    .map((line) => `${titleOf(line)} ${formatNumber(line.y.findLast((value) => value !== null) ?? NaN)}`);
   const left = lines.length - last.length;
   const more = left > 0 ? ` and ${left} more` : '';
   return `${key} over ${axisName}. Last values: ${last.join(', ')}${more}. Arrow keys read values.`;

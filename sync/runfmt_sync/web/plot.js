@@ -193,6 +193,7 @@ function readingOf(line, at, place) {
 function readingText({ line, value, text, raw }) {
   return {
     name: line.name,
+    suffix: line.suffix,
     color: line.color,
     isNearest: false,
     text: text ?? formatNumber(value),

@@ -4,6 +4,7 @@
 
 import { ask, Problem } from './api.js';
 import { colorsOf } from './colors.js';
+import { suffixesOf } from './names.js';
 import { leaves, restore } from './values.js';
 
 /**
@@ -11,6 +12,7 @@ import { leaves, restore } from './values.js';
  * @property {string} uid of a run that cannot be read at all, its path
  * @property {string} tail the end of the uid, by which addresses name it
  * @property {string} name
+ * @property {string} [suffix] what tells it from others of its name
  * @property {string} state
  * @property {string} project
  * @property {string|undefined} refused why it cannot be read
@@ -100,6 +102,9 @@ export async function refresh(uids) {
 
 function settle() {
   colors = colorsOf([...found.keys()].sort());
+  const runs = [...found.values()];
+  const suffixes = suffixesOf(runs);
+  for (const run of runs) run.suffix = suffixes.get(run.uid);
   tell();
 }
 
@@ -120,6 +125,7 @@ function refusedRun(row) {
     uid,
     tail: uid.slice(-TAIL),
     name: row.path,
+    id: row.path,
     state: 'unreadable',
     project: null,
     refused: row.refused,
@@ -137,6 +143,7 @@ function readRun(row) {
     uid: row.uid,
     tail: row.uid.slice(-TAIL),
     name,
+    id: attributes.id ?? row.path,
     state: row.state ?? 'unknown',
     project: attributes.project ?? '',
     values: columnsOf(row, name, { config, summary }),

@@ -16,6 +16,7 @@ import { smooth } from './smooth.js';
  * @typedef {object} Line as it is drawn
  * @property {string} id
  * @property {string} name
+ * @property {string} [suffix] what tells it from others of its name
  * @property {string} color
  * @property {number[]} x
  * @property {(number|null)[]} y
@@ -62,16 +63,17 @@ export function cutAtZero(line) {
 }
 
 /**
- * @param {{id: string, name: string, color: string, curve: Curve}[]} items
+ * @param {{id: string, name: string, suffix?: string, color: string, curve: Curve}[]} items
  * @param {{smooth: number, log: boolean, range: [number, number]}} options
  * @returns {Line[]}
  */
 export function linesOf(items, options) {
-  return items.map(({ id, name, color, curve }) =>
+  return items.map(({ id, name, suffix, color, curve }) =>
     lineOf(
       {
         id,
         name,
+        suffix,
         color,
         x: curve.x,
         y: curve.y,

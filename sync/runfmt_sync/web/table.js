@@ -9,6 +9,7 @@ import { standOut } from './cursor.js';
 import { fill, h, icon, iconButton, oncePerFrame } from './dom.js';
 import { openColors, openEditor } from './editing.js';
 import { openMenu } from './menu.js';
+import { nameParts, titleOf } from './names.js';
 import { addressOf, change, view } from './state.js';
 
 const ROW = 32;
@@ -202,7 +203,7 @@ export class RunTable {
         class: this.chosen.has(run) ? 'in' : 'out',
         on: { pointerenter: () => standOut(this.chosen.has(run) ? run.uid : null) },
       },
-      h('td', { class: 'eye' }, this.eye([run], run.name, run.uid)),
+      h('td', { class: 'eye' }, this.eye([run], titleOf(run), run.uid)),
       this.nameCell(run, color),
       this.shown.slice(1).map((column) => this.cell(column, run)),
     );
@@ -223,12 +224,12 @@ export class RunTable {
     const swatch = h('button', {
       type: 'button',
       class: 'swatch',
-      'aria-label': `Colour of ${run.name}`,
+      'aria-label': `Colour of ${titleOf(run)}`,
       title: 'Colour',
       style: { background: color },
       on: { click: () => openColors(swatch, run) },
     });
-    const more = iconButton('more', `More about ${run.name}`, () => this.openRunMenu(more, run), {
+    const more = iconButton('more', `More about ${titleOf(run)}`, () => this.openRunMenu(more, run), {
       'aria-haspopup': 'dialog',
       class: 'quiet more',
       'data-focus': `more ${run.uid}`,
@@ -240,12 +241,11 @@ export class RunTable {
         'div',
         { class: 'name-cell' },
         swatch,
-        h('a', {
-          class: 'clip',
-          href: addressOf({ ...view, page: 'run', run: run.tail }),
-          text: run.name,
-          title: run.name,
-        }),
+        h(
+          'a',
+          { class: 'name-parts', href: addressOf({ ...view, page: 'run', run: run.tail }) },
+          nameParts(run),
+        ),
         more,
         this.isNarrow && stateDot(run.state),
       ),
@@ -253,7 +253,7 @@ export class RunTable {
   }
 
   openRunMenu(anchor, run) {
-    openMenu(anchor, run.name, [
+    openMenu(anchor, titleOf(run), [
       { label: 'Open', act: () => change({ page: 'run', run: run.tail }) },
       { label: 'Only this run in charts', act: () => change({ runs: [run.tail] }) },
       ...(mayEdit() ? EDITED : []).map(([label, field]) => ({
@@ -289,7 +289,7 @@ export class RunTable {
       {
         type: 'button',
         class: 'edit clip',
-        'aria-label': `${column.label} of ${run.name}: ${text || 'none'}. Edit`,
+        'aria-label': `${column.label} of ${titleOf(run)}: ${text || 'none'}. Edit`,
         title,
         on: { click: () => openEditor(button, run, column.id) },
       },
