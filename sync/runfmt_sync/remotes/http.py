@@ -1,4 +1,7 @@
-"""A server that speaks ``spec/remote.md`` as a remote: ``https://host/`` and ``http://host/``."""
+"""A server that speaks ``spec/remote.md`` as a remote: ``https://host/`` and ``http://host/``.
+
+How it is asked, again and again if need be, is a class of its own, for whatever else is asked by HTTP.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import requests
@@ -28,7 +31,7 @@ from runfmt_sync.remotes import read_each
 if TYPE_CHECKING:
     from runfmt_sync.site import Site
 
-__all__ = ["HttpRemote"]
+__all__ = ["Caller", "HttpRemote", "with_token"]
 
 T = TypeVar("T")
 
@@ -53,11 +56,103 @@ ADVICE = {
 }
 
 
-class HttpRemote:
-    """A :class:`runfmt_sync.remotes.Remote` behind a URL; after a fault a request is sent again.
+class Caller:
+    """Asks what is behind a URL; after a fault a request is sent again.
 
-    ``sleep`` waits so many seconds before that. Without a ``token`` the one that is kept is used.
+    ``sleep`` waits so many seconds before that.
     """
+
+    advice: ClassVar[Mapping[int, str]] = {}
+    """What to do about an error, by its status."""
+
+    def __init__(self, url: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.url, self._sleep = url.rstrip("/"), sleep
+        self._local = threading.local()
+
+    def auth(self) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
+        """What says in a request who calls, None if nobody is said."""
+        return None
+
+    def json(self, method: str, where: str, body: Any = None, **options: Any) -> Any:
+        """The answer to a request, as JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else {}
+        return _json(self.request(method, where, body=data, headers=headers, **options))
+
+    def request(
+        self,
+        method: str,
+        where: str,
+        *,
+        body: bytes | BinaryIO | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool = False,
+        bear: tuple[int, ...] = (),
+    ) -> requests.Response:
+        """Send a request until it is answered; ``bear`` are errors that the caller sees to.
+
+        Raises ``CommError`` when the server does not answer, or refuses.
+        """
+        reason = ""
+        for attempt in range(TRIES):
+            if attempt:
+                self.wait(attempt)
+            if body is not None and not isinstance(body, bytes):
+                body.seek(0)
+            try:
+                response = self._session().request(
+                    method,
+                    self.url + where,
+                    data=body,
+                    headers=headers,
+                    stream=stream,
+                    timeout=TIMEOUT,
+                    allow_redirects=False,
+                )
+            except (requests.RequestException, OSError) as error:
+                reason = f"does not answer: {_innermost(error)}"
+                continue
+            if response.is_redirect:
+                raise CommError(f"{self.url} is elsewhere: use {response.headers['Location']}")
+            if response.ok and not stream and not _is_whole(response):
+                reason = "breaks off its answer"
+                continue
+            if response.ok or response.status_code in bear:
+                return response
+            reason = f"answers {response.status_code}: {_problem(response)}"
+            if response.status_code not in AGAIN:
+                advice = self.advice.get(response.status_code, "").format(url=self.url)
+                raise CommError(f"{self.url} {reason}" + (f"; {advice}" if advice else ""))
+            self._sleep(_asked_to_wait(response))
+        raise CommError(f"{self.url} {reason}; tried {TRIES} times, what was sent is kept: try again later")
+
+    def until_whole(self, read: Callable[[], T]) -> T:
+        """What reading an answer gives; one that breaks off, or comes wrong, is asked for again."""
+        for attempt in range(TRIES):
+            try:
+                return read()
+            except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError, FormatError) as error:
+                fault = error
+                self.wait(attempt)
+        raise CommError(f"{self.url} breaks off, or answers wrong, again and again: {_innermost(fault)}")
+
+    def wait(self, attempt: int) -> None:
+        """Wait before another attempt, so that many do not come back at once."""
+        self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            if auth := self.auth():
+                _check_secrecy(self.url)
+                self._local.session.auth = auth
+        return cast(requests.Session, self._local.session)
+
+
+class HttpRemote(Caller):
+    """A :class:`runfmt_sync.remotes.Remote` behind a URL; without ``token`` the one that is kept is used."""
+
+    advice = ADVICE
 
     def __init__(
         self, url: str, *, token: str | None = None, sleep: Callable[[float], None] = time.sleep
@@ -67,10 +162,14 @@ class HttpRemote:
             raise UsageError(
                 f"{url}: a user in the address would be seen by all; `runfmt login` keeps a token instead"
             )
-        self.url = url.rstrip("/")
-        self._sleep, self._token = sleep, token
-        self._local = threading.local()
+        super().__init__(url, sleep=sleep)
+        self._token = token
         self._about: dict[str, Any] = {}
+
+    def auth(self) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
+        """The token, if there is one."""
+        token = self._token or token_for(self.url)
+        return partial(with_token, token) if token else None
 
     @property
     def about(self) -> dict[str, Any]:
@@ -205,83 +304,6 @@ class HttpRemote:
             return isinstance(said := answer.json(), dict) and said.get("runfmt") == 1
         return False
 
-    # Requests
-
-    def json(self, method: str, where: str, body: Any = None, **options: Any) -> Any:
-        """The answer to a request, as JSON."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data else {}
-        return _json(self.request(method, where, body=data, headers=headers, **options))
-
-    def request(
-        self,
-        method: str,
-        where: str,
-        *,
-        body: bytes | BinaryIO | None = None,
-        headers: dict[str, str] | None = None,
-        stream: bool = False,
-        bear: tuple[int, ...] = (),
-    ) -> requests.Response:
-        """Send a request until it is answered; ``bear`` are errors that the caller sees to.
-
-        Raises ``CommError`` when the server does not answer, or refuses.
-        """
-        reason = ""
-        for attempt in range(TRIES):
-            if attempt:
-                self.wait(attempt)
-            if body is not None and not isinstance(body, bytes):
-                body.seek(0)
-            try:
-                response = self._session().request(
-                    method,
-                    self.url + where,
-                    data=body,
-                    headers=headers,
-                    stream=stream,
-                    timeout=TIMEOUT,
-                    allow_redirects=False,
-                )
-            except (requests.RequestException, OSError) as error:
-                reason = f"does not answer: {_innermost(error)}"
-                continue
-            if response.is_redirect:
-                raise CommError(f"{self.url} is elsewhere: use {response.headers['Location']}")
-            if response.ok and not stream and not _is_whole(response):
-                reason = "breaks off its answer"
-                continue
-            if response.ok or response.status_code in bear:
-                return response
-            reason = f"answers {response.status_code}: {_problem(response)}"
-            if response.status_code not in AGAIN:
-                advice = ADVICE.get(response.status_code, "").format(url=self.url)
-                raise CommError(f"{self.url} {reason}" + (f"; {advice}" if advice else ""))
-            self._sleep(_asked_to_wait(response))
-        raise CommError(f"{self.url} {reason}; tried {TRIES} times, what was sent is kept: try again later")
-
-    def until_whole(self, read: Callable[[], T]) -> T:
-        """What reading an answer gives; one that breaks off, or comes wrong, is asked for again."""
-        for attempt in range(TRIES):
-            try:
-                return read()
-            except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError, FormatError) as error:
-                fault = error
-                self.wait(attempt)
-        raise CommError(f"{self.url} breaks off, or answers wrong, again and again: {_innermost(fault)}")
-
-    def wait(self, attempt: int) -> None:
-        """Wait before another attempt, so that many do not come back at once."""
-        self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            if token := self._token or token_for(self.url):
-                _check_secrecy(self.url)
-                self._local.session.auth = partial(_with_token, token)
-        return cast(requests.Session, self._local.session)
-
     def _said(self, answer: Any, key: str) -> Any:
         if not isinstance(answer, dict) or key not in answer:
             raise CommError(f"{self.url} answers what is no answer: {key} is missing")
@@ -364,7 +386,7 @@ def _check_secrecy(url: str) -> None:
         )
 
 
-def _with_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+def with_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Say who calls. A header alone would be replaced by what a netrc file says."""
     request.headers["Authorization"] = f"Bearer {token}"
     return request
@@ -396,10 +418,10 @@ def _json(response: requests.Response) -> Any:
 
 
 def _problem(response: requests.Response) -> str:
-    """What an error says of itself (RFC 9457)."""
+    """What an error says of itself (RFC 9457), or by ``message``, as MLflow's do."""
     try:
         said = response.json()
-        return str(said.get("detail") or said["title"])
+        return str(said.get("detail") or said.get("message") or said["title"])
     except (ValueError, AttributeError, KeyError):
         return response.reason or "nothing more"
 
