@@ -14,10 +14,10 @@ from runfmt.scales import Scale, axis_of, labels
 __all__ = ["Curve", "color", "curves_svg", "extent", "thinned"]
 
 COLORS = tuple(
-    "#3b82c4 #e07b39 #3fa45b #d0496b #8b6bd6 #a87b3e #25a2a2 #c759b0 #7f9a26 #5b6fd8 "
-    "#d9534a #2f9e86 #b48b00 #9a5fb0 #4aa3df #c4652f #6b8f71 #e0609a #6d83a3 #a0522d".split()
+    "#4458dd #e29b00 #219800 #c8035c #21aba2 #8776f1 #cd7457 #5e636a #ad55b0 #01bbfa "
+    "#87bc69 #914620 #907981 #8831b3 #c18ed1 #ff64ad #116f42 #7c700a #3b82c4 #d9534a".split()
 )
-"""Told apart on light and on dark paper; the page of the viewer has the same ones."""
+"""The first twelve are told apart by everybody, on light and on dark paper; the viewer has the same ones."""
 LEFT, RIGHT, ABOVE, BELOW = 46, 8, 20, 18
 """Pixels around the frame of the curves."""
 LEAST, MOST = math.ulp(0), sys.float_info.max

@@ -19,9 +19,9 @@ def log(run, *lines):
         stream.writelines(lines)
 
 
-def recorded(folder, name, *lines, **about):
+def recorded(folder, run_id, *lines, **about):
     """A run with these lines for a history."""
-    run = make_run(folder, name, name=name, **about)
+    run = make_run(folder, run_id, **({"name": run_id} | about))
     (run / "metrics.jsonl").write_bytes(b"".join(lines))
     return run
 

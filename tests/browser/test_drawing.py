@@ -74,3 +74,20 @@ def test_all_odd_values_are_in_the_file(show, tmp_path, what):
     page = show(tmp_path / "runs", PLACE)
     rows = saved(page, "loss", "CSV").read_text().splitlines()
     assert rows[1:] == [f"run,run,{step},{what}" for step in range(count)]
+
+
+def test_runs_of_one_name_are_told_apart(show, tmp_path):
+    names = {"20261126-163559-657zn6": "baseline", "20261126-163559-68wk8h": "baseline", "last": "other"}
+    for number, (run_id, name) in enumerate(names.items()):
+        rows = [line(i, loss=i) for i in range(3)]
+        recorded(tmp_path / "runs", run_id, *rows, name=name, uid=f"0193572c-0000-7000-8000-{number:012}")
+    page = show(tmp_path / "runs", PLACE)
+    expect(page.locator("tbody .suffix")).to_have_text(["68wk8h", "657zn6"])
+    chart(page, "loss").hover()
+    readout = page.locator(".readout-name")
+    expect(readout.locator(".suffix")).to_have_count(2)
+    expect(readout.filter(has_text="other")).to_have_text("other")
+    texts = [text.text for text in picture(page, "loss").iter(f"{SVG}text")]
+    assert {"baseline · 657zn6", "baseline · 68wk8h", "other"} <= {*texts}
+    page.get_by_role("button", name="Fill the screen with loss").click(force=True)
+    expect(page.locator(".legend .suffix")).to_have_text(["68wk8h", "657zn6"])

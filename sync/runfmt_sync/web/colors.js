@@ -16,18 +16,21 @@ export const PALETTE = [
   '#01bbfa',
   '#87bc69',
   '#914620',
+  '#907981',
+  '#8831b3',
+  '#c18ed1',
+  '#ff64ad',
+  '#116f42',
+  '#7c700a',
   '#3b82c4',
-  '#e07b39',
-  '#3fa45b',
-  '#d0496b',
-  '#a87b3e',
-  '#7f9a26',
   '#d9534a',
-  '#6d83a3',
 ];
 
 /** Runs have one of the first so many, and so many of them beside each other in time never share one. */
-const [FIRST, APART] = [12, 9];
+const [TOLD_APART, APART] = [18, 9];
+/** The first of these have a better chance. */
+const BEST = 12;
+const PLACES = [...PALETTE.keys()].slice(0, TOLD_APART);
 
 /**
  * @param {string[]} uids in rising order
@@ -37,8 +40,9 @@ export function colorsOf(uids) {
   const chosen = [];
   for (const uid of uids) {
     const near = chosen.slice(-APART);
-    let place = hash(uid) % FIRST;
-    while (near.includes(place)) place = (place + 1) % FIRST;
+    const free = PLACES.filter((place) => !near.includes(place));
+    const lot = (place) => hash(`${place} ${uid}`) * (place < BEST ? 0.6 : 1);
+    const place = free.reduce((a, b) => (lot(a) < lot(b) ? a : b));
     chosen.push(place);
   }
   return new Map(uids.map((uid, i) => [uid, PALETTE[chosen[i]]]));

@@ -7,6 +7,7 @@ import { axisColumns, makeAxis, shortText } from './comparevalues.js';
 import { scatterOf } from './comparescatter.js';
 import { h } from './dom.js';
 import { menuButton, openBox, relabel, searchList } from './menu.js';
+import { titleOf } from './names.js';
 import { change, view } from './state.js';
 
 const HEIGHT = 24;

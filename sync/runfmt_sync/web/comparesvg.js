@@ -5,6 +5,7 @@
 import { colorIn } from './choice.js';
 import { hideReadout, showReadout } from './cursor.js';
 import { h, oncePerFrame } from './dom.js';
+import { titleOf } from './names.js';
 import { addressOf, change, view } from './state.js';
 import { colorAt, makeAxis, shortText } from './comparevalues.js';
 

@@ -5,6 +5,7 @@
 import { colorIn } from './choice.js';
 import { differences, exactText, pasteable, shortText } from './comparevalues.js';
 import { emptyState, fill, h, textButton } from './dom.js';
+import { nameParts, titleOf } from './names.js';
 import { addressOf, change, view } from './state.js';
 
 /** So many cells at most; who wants others searches. */

@@ -4,6 +4,7 @@
 
 import { PALETTE } from './colors.js';
 import { allColumns, shownColumns } from './columns.js';
+import { titleOf } from './names.js';
 import { linearTicks, logTicks, makeScale, shortNumber } from './scales.js';
 import { compareValues, formatNumber, formatValue } from './values.js';
 

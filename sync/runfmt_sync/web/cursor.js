@@ -42,7 +42,8 @@ let readout = null;
  * Show values beside the pointer, the greatest first.
  * @param {{x: number, y: number}} pointer
  * @param {string} title
- * @param {{name: string, suffix?: string, color: string, text: string, raw: string, isNearest: boolean}[]} values
+ * @param {{name: string, suffix?: string, color: string, text: string, raw: string,
+ *   isNearest: boolean}[]} values
  * @param {boolean} [isSpoken] the keys moved it: screen readers say it
  */
 export function showReadout(pointer, title, values, isSpoken = false) {

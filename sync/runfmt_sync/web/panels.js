@@ -10,6 +10,7 @@ import { inSections, shownPanels } from './layout.js';
 import { onChanged, onPulse } from './live.js';
 import { loadMetrics, metrics, onMetrics } from './metrics.js';
 import { makePanel } from './mediapanel.js';
+import { titleOf } from './names.js';
 import { runOf, status } from './runs.js';
 import { change, view } from './state.js';
 import { panelTools } from './tools.js';
@@ -190,7 +191,7 @@ function complaints() {
     h(
       'p',
       { class: 'complaint error', role: 'alert' },
-      h('strong', { text: runOf(uid)?.name ?? uid }),
+      h('strong', { text: runOf(uid) ? titleOf(runOf(uid)) : uid }),
       ` ${problem}`,
     ),
   );

@@ -13,6 +13,7 @@ import { openEditor } from './editing.js';
 import { EventsPart } from './events.js';
 import { FilesPart } from './runfiles.js';
 import { onChanged } from './live.js';
+import { titleOf } from './names.js';
 import { OverviewPart } from './overview.js';
 import { onRuns, runsOf, status } from './runs.js';
 import { addressOf, change, view } from './state.js';
@@ -100,7 +101,7 @@ export class Page {
   }
 
   showHead(run) {
-    const said = JSON.stringify([run.name, run.state, colorIn(view, run)]);
+    const said = JSON.stringify([titleOf(run), run.state, colorIn(view, run)]);
     if (said === this.said) return;
     this.said = said;
     const rename = textButton('Rename', () => openEditor(rename, run, 'name'));
@@ -108,6 +109,7 @@ export class Page {
       this.head,
       h('span', { class: 'swatch', style: { background: colorIn(view, run) } }),
       h('h1', { text: run.name }),
+      run.suffix && h('span', { class: 'suffix', text: run.suffix }),
       h('span', { class: 'row' }, stateDot(run.state), run.state),
       h('span', { class: 'grow' }),
       mayEdit() && rename,
