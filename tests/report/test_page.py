@@ -10,7 +10,7 @@ from browsing import drawn
 from reporting import HOSTILE
 from runfmt_sync.report import write_report
 
-GREEN = "#3fa45b"
+GREEN = "#219800"
 CALM = """
 {{ title }}
 
