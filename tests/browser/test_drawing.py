@@ -4,9 +4,11 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+import runfmt
 from charting import PLACE, chart, line, panel, recorded
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -91,3 +93,33 @@ def test_runs_of_one_name_are_told_apart(show, tmp_path):
     assert {"baseline · 657zn6", "baseline · 68wk8h", "other"} <= {*texts}
     page.get_by_role("button", name="Fill the screen with loss").click(force=True)
     expect(page.locator(".legend .suffix")).to_have_text(["68wk8h", "657zn6"])
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3)])
+def test_panels_fill_the_row(show, tmp_path, count, columns):
+    recorded(tmp_path / "runs", "run", line(0, **{f"m{i}": i for i in range(count)}))
+    page = show(tmp_path / "runs", PLACE)
+    page.set_viewport_size({"width": 1500, "height": 900})
+    expect(page.get_by_role("article")).to_have_count(count)
+    box = page.locator(".grid").bounding_box()
+    boxes = [one.bounding_box() for one in page.get_by_role("article").all()]
+    first = [one for one in boxes if one["y"] == boxes[0]["y"]]
+    assert len(first) == columns
+    if count > 1:
+        assert first[-1]["x"] + first[-1]["width"] == pytest.approx(box["x"] + box["width"])
+
+
+def test_captions_are_read_whole(show, tmp_path):
+    caption = "a cat that was taken for a dog, and rightly so as nobody could have known what it is"
+    with runfmt.init("p", dir=tmp_path / "runs", silent=True) as run:
+        picture = np.zeros((8, 8, 3), np.uint8)
+        run.log({"samples": [runfmt.Image(picture, caption=f"{number} {caption}") for number in range(3)]})
+    page = show(tmp_path / "runs", PLACE)
+    first = page.locator("figcaption").first
+    expect(first).to_be_visible()
+    is_cut = "(one) => one.scrollHeight > one.clientHeight + 1"
+    assert first.evaluate(is_cut)
+    page.get_by_role("button", name=f"Zoom: 0 {caption}").focus()
+    assert not first.evaluate(is_cut)
+    page.locator("figure").nth(1).hover()
+    assert not page.locator("figcaption").nth(1).evaluate(is_cut)

@@ -41,7 +41,7 @@ export function colorsOf(uids) {
   for (const uid of uids) {
     const near = chosen.slice(-APART);
     const free = PLACES.filter((place) => !near.includes(place));
-    const lot = (place) => hash(`${place} ${uid}`) * (place < BEST ? 0.6 : 1);
+    const lot = (place) => hash(`${place} ${uid}`) * (place < BEST ? 0.35 : 1);
     const place = free.reduce((a, b) => (lot(a) < lot(b) ? a : b));
     chosen.push(place);
   }

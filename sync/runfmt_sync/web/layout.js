@@ -45,6 +45,26 @@ export function shownPanels() {
   );
 }
 
+const GAP = 10;
+/** Pixels below which a panel is too narrow: of a size, and of media, whose runs stand side by side. */
+const LEAST = { s: 230, m: 340, l: 560 };
+const [LEAST_OF_MEDIA, LEAST_OF_ONE_RUN] = [520, 360];
+
+/** How wide a panel must be. */
+export function leastWidth({ size, page }, isMedia) {
+  return isMedia ? Math.max(page === 'run' ? LEAST_OF_ONE_RUN : LEAST_OF_MEDIA, LEAST[size]) : LEAST[size];
+}
+
+/**
+ * How many panels stand beside each other: as many as there is room for, or fewer where the last row would
+ * be almost empty.
+ */
+export function columnsFor(count, width, least) {
+  const most = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
+  const rows = Math.ceil(count / most);
+  return rows > 2 ? most : Math.max(1, Math.ceil(count / rows));
+}
+
 /** Panels by section: those without one first, the machine's last; what was searched for is one section. */
 export function inSections(panels) {
   if (view.panels.trim()) return [['Found', panels]];

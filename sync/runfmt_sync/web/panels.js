@@ -6,7 +6,7 @@ import { chosen } from './choice.js';
 import { forget } from './curves.js';
 import { emptyState, fill, h, icon, textButton } from './dom.js';
 import { FullPanel } from './full.js';
-import { inSections, shownPanels } from './layout.js';
+import { columnsFor, inSections, leastWidth, shownPanels } from './layout.js';
 import { onChanged, onPulse } from './live.js';
 import { loadMetrics, metrics, onMetrics } from './metrics.js';
 import { makePanel } from './mediapanel.js';
@@ -38,6 +38,8 @@ export class Panels {
       this.sections,
     );
     this.full = new FullPanel();
+    this.sizes = new ResizeObserver(() => this.putBeside());
+    this.sizes.observe(this.sections);
     this.sight = new IntersectionObserver((entries) => this.see(entries), { rootMargin: AHEAD });
     this.stop = [
       onMetrics(() => this.update()),
@@ -50,6 +52,7 @@ export class Panels {
     for (const stop of this.stop) stop();
     for (const one of this.views.values()) one.close();
     this.sight.disconnect();
+    this.sizes.disconnect();
     this.full.close();
   }
 
@@ -108,6 +111,16 @@ export class Panels {
       complaints(),
       empty ? emptyState(...empty) : sections.map(([name, inside]) => this.section(name, inside)),
     );
+    this.putBeside();
+  }
+
+  /** Put so many panels beside each other that rows are full. */
+  putBeside() {
+    for (const grid of this.sections.querySelectorAll('.grid')) {
+      const least = leastWidth(view, grid.classList.contains('media-grid'));
+      const columns = columnsFor(grid.children.length, grid.clientWidth, least);
+      grid.style.setProperty('--columns', String(columns));
+    }
   }
 
   drop(id, one) {

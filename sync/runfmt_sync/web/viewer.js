@@ -102,7 +102,7 @@ class FromFile {
       'figure',
       { class: `media ${String(value._type).replace(/-file$/, '')}${context.isSmall ? ' small' : ''}` },
       this.place,
-      value.caption && h('figcaption', { class: 'clip', text: value.caption, title: value.caption }),
+      value.caption && h('figcaption', { text: value.caption, title: value.caption }),
     );
     this.stop = inSight(this.element, (isInSight) => (isInSight ? this.load() : this.free()));
   }
