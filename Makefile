@@ -42,6 +42,12 @@ tools: ## see to the programs that pip does not bring: chromium, git, jq, minisi
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 	@mkdir -p .stamps && rm -f .stamps/dev && touch $@
 
+# A server of MLflow for the tests. It wants other versions of much, so it lives by itself.
+.stamps/mlflow: | .venv
+	$(PYTHON) -m venv --clear .venv-mlflow
+	.venv-mlflow/bin/pip install -q 'mlflow>=3.3'
+	@mkdir -p .stamps && touch $@
+
 dev: .stamps/dev ## an environment in which the checkout is what runs
 
 wheel: .stamps/wheel ## an environment in which the built wheel is what runs
@@ -54,7 +60,7 @@ type: $(INSTALLED) ## types, strictly
 	$(BIN)/mypy
 
 # From an empty folder, so that nothing is imported from the checkout.
-test: tools lint type .stamps/wheel ## everything that CI runs
+test: tools lint type .stamps/wheel .stamps/mlflow ## everything that CI runs
 	@mkdir -p .stamps/empty
 	cd .stamps/empty && ../../$(BIN)/pytest -c ../../pyproject.toml --rootdir ../.. -q -n auto ../../tests
 
@@ -77,4 +83,4 @@ pictures: $(INSTALLED) ## draw the pictures of the page for the documentation, f
 	PYTHONPATH=tests:examples $(BIN)/python docs/draw_pages.py demo
 
 clean: ## remove what was made, but not runs
-	rm -rf .venv .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-mlflow .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from runfmt_sync.remotes import open_place
 from runfmt_sync.trackers import Tracker
+from trackers.mlflowkinds import MLflowServer
 from trackers.wandbkinds import Offline, Served
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tracker.py"
@@ -137,4 +138,7 @@ def open_example(url: str) -> Tracker:
     return opened
 
 
-KINDS = {"example": Example, "tensorboard": TensorBoardFiles, "wandb offline": Offline, "wandb": Served}
+KINDS = {
+    "example": Example, "tensorboard": TensorBoardFiles, "wandb offline": Offline, "wandb": Served,
+    "mlflow": MLflowServer,
+}  # fmt: skip

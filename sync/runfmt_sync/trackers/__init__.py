@@ -9,7 +9,7 @@ its place, or makes it, and translates.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from runfmt.layout import MAIN
 from runfmt.reading import StoredRun
+from runfmt.rows import leaves
 
-__all__ = ["Row", "Tracked", "Tracker"]
+__all__ = ["Row", "Tracked", "Tracker", "own_summary"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Row:
     def name(self, path: str) -> str:
         """What a value is called where rows of several writers meet."""
         return path if self.writer == MAIN else f"{self.writer}/{path}"
+
+
+def own_summary(run: StoredRun) -> Iterator[tuple[str, Any]]:
+    """What of the summary is no metric's last value: minima, means, and what was set by hand."""
+    logged = {path for row in run.history().rows for path, _ in leaves(row)}
+    return ((path, value) for path, value in leaves(run.summary) if path not in logged)
 
 
 class Tracked(ABC):

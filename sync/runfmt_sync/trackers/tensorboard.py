@@ -15,7 +15,7 @@ import os
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +27,7 @@ from runfmt.layout import MAIN
 from runfmt.locks import Locks
 from runfmt.reading import StoredRun, unix_time
 from runfmt.rows import leaves
-from runfmt_sync.trackers import Row, Tracked, Tracker, eventfile
+from runfmt_sync.trackers import Row, Tracked, Tracker, eventfile, own_summary
 
 __all__ = ["TensorBoard"]
 
@@ -199,7 +199,7 @@ class _Run(Tracked):
         values = [
             eventfile.text("run", "\n".join(lines)),
             *eventfile.hparams(config, self._began, state, ended),
-            *(eventfile.scalar(path, value)[0] for path, value in _own_summary(run)),
+            *(eventfile.scalar(path, value)[0] for path, value in own_summary(run) if _is_number(value)),
         ]
         if run.attributes["notes"]:
             values.append(eventfile.text("notes", run.attributes["notes"]))
@@ -221,15 +221,11 @@ def _has_overlays(item: Mapping[str, Any]) -> bool:
     return "boxes" in item or "masks" in item
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
 def _plain(value: Any) -> Any:
     """A value that the hparams plugin takes: lists, nothing and non-finite numbers as text."""
-    is_taken = isinstance(value, (bool, str)) or (isinstance(value, (int, float)) and math.isfinite(value))
+    is_taken = isinstance(value, (bool, str)) or (_is_number(value) and math.isfinite(value))
     return value if is_taken else json.dumps(value)
-
-
-def _own_summary(run: StoredRun) -> Iterator[tuple[str, float]]:
-    """Numbers of the summary that are no metric's last value: minima, means, and what was set by hand."""
-    logged = {path for row in run.history().rows for path, _ in leaves(row)}
-    for path, value in leaves(run.summary):
-        if isinstance(value, (int, float)) and path not in logged:
-            yield path, value
