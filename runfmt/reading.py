@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
@@ -55,15 +56,15 @@ def find_runs(root: Path, say: Callable[[str], None] = warn) -> Iterator[Path]:
     lies among the runs, whose copies would count twice. A link to a run is warned of, and so is
     a folder that cannot be looked into: by ``say``.
     """
-    return _find_runs(root, say, is_top=True)
+    return map(Path, _find_runs(os.fspath(root), say, is_top=True))
 
 
-def _find_runs(root: Path, say: Callable[[str], None], *, is_top: bool) -> Iterator[Path]:
-    try:
-        if (root / RUN).is_file() or (root / METRICS).is_file():
+def _find_runs(root: str, say: Callable[[str], None], *, is_top: bool) -> Iterator[str]:
+    try:  # in texts: making a Path of each name would take most of the time
+        if _is_file(f"{root}/{RUN}") or _is_file(f"{root}/{METRICS}"):
             yield root
             return
-        if not is_top and (root / PRIVATE_STORE).is_dir():
+        if not is_top and os.path.isdir(f"{root}/{PRIVATE_STORE}"):
             return
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except NotADirectoryError:
@@ -75,9 +76,17 @@ def _find_runs(root: Path, say: Callable[[str], None], *, is_top: bool) -> Itera
         if is_private(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _find_runs(Path(entry.path), say, is_top=False)
-        elif entry.is_symlink() and (Path(entry.path) / RUN).is_file():
+            yield from _find_runs(entry.path, say, is_top=False)
+        elif entry.is_symlink() and _is_file(f"{entry.path}/{RUN}"):
             say(f"{entry.path} is a symbolic link to a run and is left out: name it to have it")
+
+
+def _is_file(path: str) -> bool:
+    """Whether this is a file. Raises ``PermissionError`` where one may not look."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 class StoredRun:

@@ -129,12 +129,12 @@ class Push:
         works = [
             _Work(Outcome(path, path.name or path.absolute().name), Inventory(path, "", "", {}))
             for path in folders
-            if not is_beginning(path)
         ]
         with ThreadPoolExecutor(self._jobs) as pool, ThreadPoolExecutor(LANES) as lanes:
             try:
                 if self._believe:
                     _each(lanes, self._recall, _batches(works, BATCH))
+                works = [work for work in works if work.is_done or not is_beginning(work.outcome.folder)]
                 moved = [work for work in works if not work.is_done]
                 _each(lanes, lambda batch: self._bring(batch, pool), _batches(moved, TOGETHER))
             except BaseException:  # Ctrl-C

@@ -26,7 +26,7 @@ def select_runs(
     ``include`` and ``exclude`` are patterns of a run's id or of its path below
     the given one; ``apart`` is a folder below which nothing is meant: the remote.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for path in map(Path, paths):
         resolved = path.resolve()
         if not path.is_dir():
@@ -34,13 +34,18 @@ def select_runs(
         if apart is not None and apart.resolve() in (resolved, *resolved.parents):
             raise UsageError(f"{path} is in the remote {apart}: name the folder of your own runs")
         for folder in find_runs(path):
-            below = folder.relative_to(path)  # through no link: see find_runs
-            names = (folder.absolute().name, below.as_posix())
-            if (not include or _matches(names, include)) and not _matches(names, exclude):
-                found.setdefault(resolved / below, folder)
+            below = os.path.relpath(folder, path) if folder != path else ""  # through no link: see find_runs
+            if (include or exclude) and not _is_chosen(folder, below, include, exclude):
+                continue
+            found.setdefault(os.path.join(resolved, below) if below else str(resolved), folder)
     remote = None if apart is None else f"{apart.resolve()}{os.sep}"
-    kept = [folder for real, folder in found.items() if remote is None or not str(real).startswith(remote)]
+    kept = [folder for real, folder in found.items() if remote is None or not real.startswith(remote)]
     return [folder for folder in kept if project is None or is_of_project(folder, project)]
+
+
+def _is_chosen(folder: Path, below: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    names = (folder.absolute().name, below or ".")
+    return (not include or _matches(names, include)) and not _matches(names, exclude)
 
 
 def _matches(names: Iterable[str], patterns: Sequence[str]) -> bool:
