@@ -123,3 +123,20 @@ def test_captions_are_read_whole(show, tmp_path):
     assert not first.evaluate(is_cut)
     page.locator("figure").nth(1).hover()
     assert not page.locator("figcaption").nth(1).evaluate(is_cut)
+
+
+def test_outliers_are_shown_until_somebody_cuts_them_off_and_that_is_told(show, tmp_path):
+    rows = (line(i, loss=1e6 if i == 7000 else i % 10) for i in range(10_000))
+    recorded(tmp_path / "runs", "run", *rows)
+    page = show(tmp_path / "runs", f"{PLACE}&smooth=0.9")
+    said = "Outliers are cut off"
+    assert "1M" in [text.text for text in picture(page, "loss").iter(f"{SVG}text")]
+    expect(page.get_by_text(said)).to_have_count(1)  # the tool, which is hidden
+    expect(page.get_by_text(said)).to_be_hidden()
+    page.get_by_role("button", name="View: scales and sizes").click()
+    page.get_by_role("menuitemcheckbox", name="Leave outliers out of the scale").click()
+    expect(panel(page, "loss")).to_contain_text(said)
+    assert "1M" not in [text.text for text in picture(page, "loss").iter(f"{SVG}text")]
+    page.get_by_role("button", name=said).click()
+    expect(panel(page, "loss")).not_to_contain_text(said)
+    assert "clip" not in page.url

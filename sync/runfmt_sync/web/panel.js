@@ -13,7 +13,7 @@ import { metrics } from './metrics.js';
 import { titleOf } from './names.js';
 import { Plot } from './plot.js';
 import { AXIS_NAMES } from './scales.js';
-import { cutAtZero, domainOf, firstAbove, groupLines, linesOf, rangeOf } from './series.js';
+import { cutAtZero, domainOf, firstAbove, groupLines, leavesOut, linesOf, rangeOf } from './series.js';
 import { change, view } from './state.js';
 import { formatNumber } from './values.js';
 
@@ -158,8 +158,19 @@ export class PanelView {
       this.body.append(this.plot.element);
     }
     this.plot.element.hidden = false;
-    this.say(this.problem || (this.hasBelowZero ? 'Values of 0 and below have no place on this scale.' : ''));
+    this.say(this.problem || this.leftOut());
     this.plot.show(this.chart, describe(this.panel.key, this.chart));
+  }
+
+  /** What the chart does not show. */
+  leftOut() {
+    const { lines, yDomain } = this.chart;
+    return [
+      this.hasBelowZero && 'Values of 0 and below have no place on this scale.',
+      view.clip && leavesOut(lines, yDomain) && 'Outliers are cut off.',
+    ]
+      .filter(Boolean)
+      .join(' ');
   }
 
   say(text) {

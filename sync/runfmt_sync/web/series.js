@@ -177,16 +177,20 @@ function statistics(all, spread) {
  * @returns {[number, number]}
  */
 export function domainOf(lines, { log, clip }) {
-  const values = [];
-  for (const line of lines) {
-    for (const side of clip || (line.raw && !line.isSpread)
-      ? [line.y, line.raw]
-      : [line.y, line.min, line.max]) {
-      for (const value of side ?? []) if (value !== null && Number.isFinite(value)) values.push(value);
-    }
-  }
+  const values = valuesOf(lines, clip ? ['y', 'raw'] : ALL);
   if (!values.length) return log ? [0.1, 1] : [0, 1];
   return roomy(clip ? inner(values) : ends(values), log);
+}
+
+/** Whether a domain leaves out values of lines. */
+export function leavesOut(lines, [low, high]) {
+  return valuesOf(lines, ALL).some((value) => value < low || value > high);
+}
+
+const ALL = ['y', 'raw', 'min', 'max'];
+
+function valuesOf(lines, sides) {
+  return lines.flatMap((line) => sides.flatMap((side) => line[side] ?? []).filter(Number.isFinite));
 }
 
 function ends(values) {

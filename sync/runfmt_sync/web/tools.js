@@ -23,7 +23,8 @@ const SPREADS = { minmax: 'Least to greatest', deviation: 'Standard deviation', 
  */
 export function panelTools({ isFull = false } = {}) {
   const ofOne = [axisTool(), smoothTool(), scaleTool()];
-  const tools = isFull ? [...ofOne, zoomTool()] : [searchTool(), ...ofOne, hideTool(), zoomTool()];
+  const tools = isFull ? ofOne : [searchTool(), ...ofOne, hideTool()];
+  tools.push(outlierTool(), zoomTool());
   return {
     element: h(
       'div',
@@ -109,6 +110,19 @@ function zoomTool() {
     elements: [button],
     update: () => {
       button.hidden = !view.zoom;
+    },
+  };
+}
+
+/** A scale without outliers is never on unnoticed. @returns {Tool} */
+function outlierTool() {
+  const button = textButton('Outliers are cut off: show all', () => change({ clip: false }), {
+    class: 'button warn',
+  });
+  return {
+    elements: [button],
+    update: () => {
+      button.hidden = !view.clip;
     },
   };
 }

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cutAtZero, domainOf, firstAbove, groupLines, linesOf, nearest, rangeOf } from '../series.js';
+import {
+  cutAtZero,
+  domainOf,
+  firstAbove,
+  groupLines,
+  leavesOut,
+  linesOf,
+  nearest,
+  rangeOf,
+} from '../series.js';
 
 const curve = (x, y, more = {}) => ({ x, y, ...more });
 const item = (one) => ({ id: 'a', name: 'a', color: 'red', curve: one });
@@ -118,6 +127,8 @@ test('the domain holds the band, and is cut where outliers are left out', () => 
   const band = linesOf([item(curve([0, 1], [1, 1], { min: [-5, 0], max: [1, 9] }))], plain);
   const [low, high] = domainOf(band, { log: false, clip: false });
   assert.ok(low < -5 && high > 9);
+  assert.ok(!leavesOut(band, [low, high]));
+  assert.ok(leavesOut(band, domainOf(band, { log: false, clip: true })));
 });
 
 test('a domain has a width, whatever the values', () => {
