@@ -42,10 +42,10 @@ tools: ## see to the programs that pip does not bring: chromium, git, jq, minisi
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 	@mkdir -p .stamps && rm -f .stamps/dev && touch $@
 
-# A server of MLflow for the tests. It wants other versions of much, so it lives by itself.
+# MLflow and Trackio for the tests. They want other versions of much, so they live by themselves.
 .stamps/mlflow: | .venv
 	$(PYTHON) -m venv --clear .venv-mlflow
-	.venv-mlflow/bin/pip install -q 'mlflow>=3.3'
+	.venv-mlflow/bin/pip install -q 'mlflow>=3.3' 'trackio>=0.43'
 	@mkdir -p .stamps && touch $@
 
 dev: .stamps/dev ## an environment in which the checkout is what runs

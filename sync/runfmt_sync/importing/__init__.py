@@ -85,9 +85,7 @@ def _import(
 def _each(source: str, place: Path) -> Iterator[tuple[str, OldRun | Exception]]:
     """Where a run is from, and the run, or why it cannot be read."""
     if source.startswith(("mlflow+http://", "mlflow+https://")):
-        fetched = place / ".fetched"
-        fetched.mkdir(exist_ok=True)
-        for old in mlflow.read_server(source, fetched):
+        for old in mlflow.read_server(source, place / ".fetched"):
             yield f"{source}/{old.id}", old
         return
     path = Path(source)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode
 
-from runfmt.errors import CommError, FormatError, MissingLibrary
+from runfmt.errors import FormatError, MissingLibrary, UsageError
 from runfmt_sync.importing.old import OldRun, Point, literal, rows_of
+from runfmt_sync.trackers.mlflow_server import Server, by_key
 
 __all__ = ["find", "read_server"]
 
@@ -22,7 +23,9 @@ STATES = {
 }
 NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """What the file store writes for a state."""
-PAGE = 1000
+API = "/api/2.0/mlflow"
+PAGE, HISTORY = 1000, 25_000
+"""Experiments or runs, and points, that are asked for at once."""
 
 
 def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
@@ -105,94 +108,73 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def read_server(url: str, place: Path) -> Iterator[OldRun]:
-    """The runs at ``mlflow+http(s)://host[/experiment]``; their artifacts are fetched into a folder."""
-    server = _Server(url)
-    for experiment in server.experiments():
-        for run in server.pages("runs/search", "runs", experiment_ids=[experiment["experiment_id"]]):
-            yield server.run(run, experiment["name"], place)
+    """The runs at ``mlflow+http(s)://host[/experiment]``; artifacts lie in ``place`` until the next run."""
+    scheme, _, rest = url.removeprefix("mlflow+").partition("://")
+    host, _, wanted = rest.partition("/")
+    server = _Source(f"{scheme}://{host}")
+    experiments = [
+        one for one in server.pages("experiments", max_results=PAGE) if unquote(wanted) in ("", one["name"])
+    ]
+    if not experiments:
+        raise UsageError(f"{server.url} has no experiment {unquote(wanted)!r}")
+    for experiment in experiments:
+        asked = {"experiment_ids": [experiment["experiment_id"]], "max_results": PAGE}
+        for found in server.pages("runs", **asked):
+            place.mkdir()
+            yield server.old_run(found, experiment["name"], place)
+            shutil.rmtree(place)
 
 
-class _Server:
-    """What is asked of a server. Raises ``CommError`` if it does not answer, or refuses."""
+class _Source(Server):
+    """What is read of a server. Raises ``CommError`` if it does not answer, or refuses."""
 
-    def __init__(self, url: str) -> None:
-        import requests
-
-        parts = urlsplit(url.removeprefix("mlflow+"))
-        self._root = f"{parts.scheme}://{parts.netloc}"
-        self._experiment = unquote(parts.path.strip("/"))
-        self._session = requests.Session()
-        if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-            self._session.headers["Authorization"] = f"Bearer {token}"
-        elif user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-            self._session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
-
-    def experiments(self) -> list[dict[str, Any]]:
-        found = list(self.pages("experiments/search", "experiments"))
-        chosen = [one for one in found if self._experiment in ("", one["name"])]
-        if not chosen:
-            raise CommError(f"{self._root} has no experiment {self._experiment!r}")
-        return chosen
-
-    def pages(self, call: str, what: str, **asked: Any) -> Iterator[Any]:
-        """All of a list that comes in pages."""
+    def pages(self, what: str, **asked: Any) -> Iterator[Any]:
+        """All that a search finds."""
         token = ""
         while True:
-            body = {**asked, "max_results": PAGE, **({"page_token": token} if token else {})}
-            page = self._ask("POST", f"api/2.0/mlflow/{call}", json=body).json()
+            page = self.json("POST", f"{API}/{what}/search", {**asked, "page_token": token})
             yield from page.get(what, ())
             if not (token := page.get("next_page_token", "")):
                 return
 
-    def run(self, found: Mapping[str, Any], project: str, place: Path) -> OldRun:
+    def old_run(self, found: Mapping[str, Any], project: str, place: Path) -> OldRun:
+        """A run as the search gives it, with its points and artifacts."""
         data = found["data"]
-        params, tags = (
-            {one["key"]: one["value"] for one in data.get(what, ())} for what in ("params", "tags")
-        )
-        run = _run(found["info"], project, params, tags)
+        run = _run(found["info"], project, by_key(data, "params"), by_key(data, "tags"))
         points = [p for metric in data.get("metrics", ()) for p in self._points(run.id, metric["key"])]
         run.rows = rows_of(sorted(points, key=lambda point: (point[1], point[0])))
-        run.files = {path: self._fetched(run.id, path, place) for path in self._artifacts(run.id, "")}
+        run.files = {path: self._fetched(run.id, path, place) for path in self._paths(run.id, "")}
         return run
 
     def _points(self, run_id: str, key: str) -> Iterator[Point]:
         token = ""
         while True:
-            asked = {"run_id": run_id, "metric_key": key, "max_results": PAGE * 25, "page_token": token}
-            page = self._ask("GET", "api/2.0/mlflow/metrics/get-history", params=asked).json()
+            asked = {"run_id": run_id, "metric_key": key, "max_results": HISTORY, "page_token": token}
+            page = self.json("GET", f"{API}/metrics/get-history?{urlencode(asked)}")
             for point in page.get("metrics", ()):
-                yield (
-                    max(int(point.get("step", 0)), 0),
-                    int(point["timestamp"]) / 1000,
-                    key,
-                    float(point["value"]),
-                )
+                step, time = int(point.get("step", 0)), int(point["timestamp"]) / 1000
+                yield max(step, 0), time, key, float(point["value"])
             if not (token := page.get("next_page_token", "")):
                 return
 
-    def _artifacts(self, run_id: str, folder: str) -> Iterator[str]:
-        asked = {"run_id": run_id, "path": folder}
-        for one in self._ask("GET", "api/2.0/mlflow/artifacts/list", params=asked).json().get("files", ()):
+    def _paths(self, run_id: str, folder: str) -> Iterator[str]:
+        """The paths of all artifacts."""
+        asked = urlencode({"run_id": run_id, "path": folder})
+        for one in self.json("GET", f"{API}/artifacts/list?{asked}").get("files", ()):
             if one.get("is_dir"):
-                yield from self._artifacts(run_id, one["path"])
+                yield from self._paths(run_id, one["path"])
             else:
                 yield one["path"]
 
     def _fetched(self, run_id: str, path: str, place: Path) -> Path:
+        """A copy of an artifact on this machine."""
         target = place / f"{run_id}-{len(list(place.iterdir()))}"
-        asked = {"run_uuid": run_id, "path": path}
-        with self._ask("GET", "get-artifact", params=asked, stream=True) as answer, target.open("wb") as file:
-            for piece in answer.iter_content(2**20):
-                file.write(piece)
-        return target
+        where = f"/get-artifact?{urlencode({'run_uuid': run_id, 'path': path})}"
 
-    def _ask(self, method: str, path: str, **how: Any) -> Any:
-        import requests
+        def read() -> Path:
+            with self.request("GET", where, stream=True) as answer, target.open("wb") as file:
+                answer.raw.decode_content = True
+                shutil.copyfileobj(answer.raw, file)
+            return target
 
-        try:
-            answer = self._session.request(method, f"{self._root}/{path}", timeout=60, **how)
-        except requests.RequestException as error:
-            raise CommError(f"{self._root} does not answer: {error}") from error
-        if answer.status_code != 200:
-            raise CommError(f"{self._root} answers {answer.status_code} to {path}: {answer.text[:200]}")
-        return answer
+        return self.until_whole(read)
