@@ -115,7 +115,7 @@ def show(new_page):
 
         def opened(folder: Path, view: str = "/", **options: object) -> Page:
             client = stack.enter_context(showing(folder))
-            page = new_page(**LAPTOP, **options)
+            page = new_page(**(LAPTOP | options))
             stack.callback(page.context.close)  # before the server goes, which would be a fault
             token = client.session.headers["Authorization"].removeprefix("Bearer ")
             page.goto(f"{client.url}/#token={token}&{view}")
