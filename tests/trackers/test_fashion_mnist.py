@@ -15,6 +15,7 @@ from runfmt.rows import leaves
 from runfmt_sync.importing import import_runs
 from runfmt_sync.track import Track
 from trackers.kinds import Offline, TensorBoardFiles
+from trackers.mlflowkinds import PROGRAMS, QUIET, MLflowServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -122,6 +123,44 @@ def test_wandb_gives_back_scalars_images_histograms_and_config(trained, at):
     assert [row["logits"]["values"] for row in rows] == [one["values"] for one in ours]
     config = there.config(trained.id)
     assert {key: config[key] for key in trained.config} == trained.config
+
+
+READER = """
+import json, os, sys, tempfile
+from mlflow import MlflowClient
+client = MlflowClient(sys.argv[1])
+experiment = client.get_experiment_by_name(sys.argv[2]).experiment_id
+[run] = client.search_runs([experiment])
+folder = client.download_artifacts(run.info.run_id, "", sys.argv[3])
+points = {key: [(p.step, p.value, p.timestamp) for p in client.get_metric_history(run.info.run_id, key)]
+          for key in run.data.metrics}
+print(json.dumps({"points": points, "params": run.data.params, "tags": run.data.tags, "folder": folder,
+                  "status": run.info.status, "name": run.info.run_name}))
+"""
+
+
+def test_mlflow_gives_back_scalars_images_and_config(trained, at, tmp_path):
+    there = at(MLflowServer)
+    (tmp_path / "back").mkdir()
+    command = [PROGRAMS / "python", "-c", READER, there.server.url, there.experiment, tmp_path / "back"]
+    done = subprocess.run(command, check=True, env=os.environ | QUIET, stdout=subprocess.PIPE)
+    found = json.loads(done.stdout)
+    mine = scalars(trained)
+    assert {path: [(step, value) for step, value, _ in found["points"][path]] for path in mine} == mine
+    times = [row["_timestamp"] * 1000 for row in trained.history().rows]
+    assert [time for *_, time in found["points"]["accuracy"]] == [
+        pytest.approx(time, abs=1) for time in times
+    ]
+    assert found["params"]["lr"] == "0.01"
+    folder = Path(found["folder"])
+    assert json.loads((folder / "config.json").read_bytes()) == trained.config
+    assert {path.read_bytes() for path in folder.glob("media/image/*")} >= {
+        picture for images in pictures(trained) for picture in images
+    }
+    assert (folder / "files" / "model.pth").stat().st_size == (
+        trained.path / "files" / "model.pth"
+    ).stat().st_size
+    assert (found["status"], found["tags"]["mlflow.note.content"]) == ("FINISHED", "PyTorch quick start")
 
 
 @pytest.mark.parametrize("kind", [TensorBoardFiles, Offline])
