@@ -6,7 +6,7 @@ SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml R
 # The environment holds the project as an editable install (make dev) or as a wheel (make test).
 INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 
-.PHONY: help tools dev wheel lint type test demo soak billion bench pictures clean
+.PHONY: help tools dev wheel mlflow lint type test demo soak billion bench pictures clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -51,6 +51,8 @@ tools: ## see to the programs that pip does not bring: chromium, git, jq, minisi
 dev: .stamps/dev ## an environment in which the checkout is what runs
 
 wheel: .stamps/wheel ## an environment in which the built wheel is what runs
+
+mlflow: .stamps/mlflow ## an environment with MLflow and Trackio, which tests start
 
 lint: $(INSTALLED) ## style and form
 	$(BIN)/ruff check

@@ -31,7 +31,7 @@ class Started:
     """A server that was started, with runs in a database and artifacts in a folder."""
 
     def __init__(self) -> None:
-        assert (PROGRAMS / "mlflow").is_file(), "there is no MLflow for the tests: `make .stamps/mlflow`"
+        assert (PROGRAMS / "mlflow").is_file(), "there is no MLflow for the tests: `make mlflow`"
         self.folder = Path(tempfile.mkdtemp(prefix="runfmt-mlflow-"))
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"

@@ -31,7 +31,7 @@ from runfmt_sync.remotes import read_each
 if TYPE_CHECKING:
     from runfmt_sync.site import Site
 
-__all__ = ["Caller", "HttpRemote", "with_token"]
+__all__ = ["Caller", "HttpRemote", "problem", "with_token"]
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Caller:
                 continue
             if response.ok or response.status_code in bear:
                 return response
-            reason = f"answers {response.status_code}: {_problem(response)}"
+            reason = f"answers {response.status_code}: {problem(response)}"
             if response.status_code not in AGAIN:
                 advice = self.advice.get(response.status_code, "").format(url=self.url)
                 raise CommError(f"{self.url} {reason}" + (f"; {advice}" if advice else ""))
@@ -379,10 +379,11 @@ class _Download(io.RawIOBase):
 def _check_secrecy(url: str) -> None:
     """A token goes over no network where others can read it."""
     parts = urlsplit(url)
+    port = parts.port or 8338
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise UsageError(
             f"{url} would carry the token where others can read it: use https://, or a tunnel "
-            f"(`ssh -L 8338:127.0.0.1:8338 {parts.hostname}`, then http://127.0.0.1:8338)"
+            f"(`ssh -L {port}:127.0.0.1:{port} {parts.hostname}`, then http://127.0.0.1:{port})"
         )
 
 
@@ -417,7 +418,7 @@ def _json(response: requests.Response) -> Any:
         raise CommError(f"{response.url} answers no JSON: check the address") from None
 
 
-def _problem(response: requests.Response) -> str:
+def problem(response: requests.Response) -> str:
     """What an error says of itself (RFC 9457), or by ``message``, as MLflow's do."""
     try:
         said = response.json()

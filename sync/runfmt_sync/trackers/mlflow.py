@@ -134,12 +134,12 @@ class _Run(Tracked):
     def describe(self, run: StoredRun) -> Mapping[str, int]:
         """Take name, notes, tags, config as params, and the summary."""
         there, said = self._server.run(self._id)["data"], Translation()
-        params = said.params(run, by_key(there, "params"))
-        latest = {item["key"]: item for item in there.get("metrics", ())}
-        points, summary = said.summary(run, latest)
-        tags = {**said.tags(run), **summary}
-        self._server.log(self._id, tags=tagged({**said.odd, **tags}), params=tagged(params), metrics=points)
-        for name in by_key(there, "tags"):
+        params, known = said.params(run, by_key(there, "params")), by_key(there, "tags")
+        points, summary = said.summary(run, {item["key"]: item for item in there.get("metrics", ())})
+        tags = {**said.tags(run), **summary, **said.odd}
+        new = {name: text for name, text in tags.items() if text != known.get(name, "")}
+        self._server.log(self._id, tags=tagged(new), params=tagged(params), metrics=points)
+        for name in known:
             if name.startswith(OURS) and name not in tags:
                 self._server.forget(self._id, name)
         is_running = run.state() == "running"

@@ -83,7 +83,7 @@ class Translation:
         return {name: text for name, text in config.items() if name not in there}
 
     def tags(self, run: StoredRun) -> dict[str, str]:
-        """What else describes a run; what is empty must be said too, to replace what was there."""
+        """What else describes a run, also what is empty, as it may replace what is there."""
         about, made = run.attributes, run.document.get("environment", {})
         known = {
             "mlflow.note.content": about["notes"],
@@ -94,7 +94,7 @@ class Translation:
             "runfmt.state": run.state(),
             **{f"tag.{self._key(tag)}": tag for tag in about["tags"]},
         }
-        return {name: self._cut(str(text), LONGEST_TAG) for name, text in known.items() if text is not None}
+        return {name: self._cut(str(text or ""), LONGEST_TAG) for name, text in known.items()}
 
     def summary(
         self, run: StoredRun, latest: Mapping[str, Mapping[str, Any]]
