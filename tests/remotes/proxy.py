@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self.say(*answer, is_half=fault == "truncate")
 
-    do_GET = do_POST = do_PATCH = respond
+    do_GET = do_POST = do_PATCH = do_PUT = respond
 
     def pass_on(self, body: bytes, cut: int | None = None) -> tuple[int, dict[str, str], bytes]:
         """Ask the server; of a request that is cut, so many bytes of the body go, and nothing is heard."""

@@ -18,6 +18,7 @@ import requests
 import runfmt
 from house.test_docs import Page, blocks
 from remotes.checks import append
+from remotes.proxy import FAULTS, BadProxy
 from runfmt.errors import CommError, UsageError
 from runfmt.reading import StoredRun, find_runs
 from runfmt.rows import leaves
@@ -295,6 +296,44 @@ def lose_cursor(kind):
         f"*/{kind.run()['info']['run_id']}/artifacts/.runfmt.json"
     )
     path.write_bytes(path.read_bytes()[:100])
+
+
+def test_late_rows_are_beside_what_stood_there_and_the_summary_has_what_holds(mlflow, source):
+    run = make_run(source, state="preempted")
+    bring(source, mlflow)
+    resume(run, line(20, _rewind=9) + line(10, loss=7.0), "failed")
+    [outcome] = bring(source, mlflow)
+    said = ["1 late rows: what stood at their steps stays beside them", "1 rewinds of rows that were sent"]
+    assert sorted(outcome.notes) == said
+    tags = mlflow.texts(mlflow.run())
+    assert sorted(tags["runfmt.unsaid"].splitlines()) == said
+    assert sorted(mlflow.scalars("first")["loss"]) == sorted([*losses(0, 21), (10, 7.0)])
+    assert tags["summary.loss"] == "7.0"
+    resume(run, line(30, loss=0.25), "finished")
+    bring(source, mlflow)
+    assert "summary.loss" not in mlflow.texts(mlflow.run())
+
+
+def test_through_a_bad_network_all_arrives_once(mlflow, source, counted):
+    run, gave_up = make_run(source, count=0), 0
+    with BadProxy(mlflow.server.url, seed=7) as proxy:
+        for first in range(1, 201, 20):
+            resume(run, rows(first, 20), "finished" if first > 180 else "preempted")
+            write(run / "config.json", {f"p{number}": number for number in range(first)})
+            for _ in range(20):
+                track = Track(MLflow(f"mlflow+{proxy.url}/{mlflow.experiment}", sleep=lambda _: None))
+                [outcome] = track.run([run])
+                assert outcome.problems == []
+                if track.fault is None:
+                    break
+                gave_up += 1
+    assert {fault for fault in FAULTS if proxy.met[fault]} == {*FAULTS}
+    assert mlflow.count() == 1
+    assert mlflow.scalars("first")["loss"] == losses(0, 201)
+    assert artifact(mlflow, "metrics.jsonl") == (run / "metrics.jsonl").read_bytes()
+    counted(
+        requests=sum(proxy.met.values()), faults=sum(proxy.met.values()) - proxy.met["fine"], gave_up=gave_up
+    )
 
 
 def test_killed_when_the_run_was_made_the_next_sync_finds_it(mlflow, source):
