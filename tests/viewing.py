@@ -13,9 +13,9 @@ from runfmt_sync.viewing import opened
 
 
 @contextmanager
-def showing(path: Path) -> Iterator[Client]:
+def showing(path: Path | str) -> Iterator[Client]:
     """The viewer, and a client that has its token."""
-    with opened(path) as shown:
+    with opened(str(path)) as shown:
         viewer = Viewer(shown)
         thread = threading.Thread(target=viewer.run)
         thread.start()

@@ -6,7 +6,7 @@ What is small comes together, for many runs at once (``remotes.fetch``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -79,10 +79,17 @@ def pull(
 
 
 class Puller:
-    """Brings runs from a remote to a store, again and again."""
+    """Brings runs from a remote to a store, again and again; of each the paths that are ``wanted``."""
 
-    def __init__(self, remote: Remote, store: Store, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        store: Store,
+        progress: Progress | None = None,
+        wanted: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._remote, self._store, self._progress = remote, store, progress or Progress()
+        self._wanted = wanted
         self._digests = KnownDigests(store.private / "digests.jsonl")
 
     def pull(self, runs: Mapping[str, str]) -> tuple[list[Outcome], CommError | None]:
@@ -115,7 +122,7 @@ class Puller:
         """What the remote has, and what is here of that."""
         theirs = self._remote.have([Ask(work.uid, "", {}) for work in works])
         for work in works:
-            work.theirs = _inventory(work, theirs.get(work.uid))
+            work.theirs = _inventory(work, theirs.get(work.uid), self._wanted)
         here = self._store.have([Ask.about(work.theirs) for work in works if work.theirs], self._digests)
         for work in works:
             work.here = here.get(work.uid, Have()) if work.theirs else Have()
@@ -205,11 +212,12 @@ class Puller:
         self._progress.done(work.outcome)
 
 
-def _inventory(work: _Work, have: Have | None) -> Inventory | None:
+def _inventory(work: _Work, have: Have | None, wanted: Callable[[str], bool]) -> Inventory | None:
     """What a remote has of a run as if it lay here; None if there is no whole run."""
     if have is None or have.refused or have.deleted or not have.entries:
         return None
-    entries = {path: Entry(path, held.length, held.proof, NOWHERE) for path, held in have.entries.items()}
+    held = {path: there for path, there in have.entries.items() if wanted(path)}
+    entries = {path: Entry(path, there.length, there.proof, NOWHERE) for path, there in held.items()}
     return Inventory(work.outcome.folder, work.uid, work.outcome.id, entries)
 
 

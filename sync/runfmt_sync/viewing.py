@@ -1,28 +1,46 @@
-"""What is shown: a folder of runs, one run, or a bundle, which is unpacked for as long as that."""
+"""What is shown: a folder of runs, one run, a bundle, which is unpacked for as long as that, or a mirror."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
-from runfmt.errors import FormatError, UsageError, explain, warn
+from runfmt.elsewhere import is_url
+from runfmt.errors import CommError, FormatError, UsageError, explain, warn
+from runfmt.layout import FILES
 from runfmt_sync import bundle
+from runfmt_sync.pull import Puller
+from runfmt_sync.remotes import open_remote
 from runfmt_sync.server.folder import Folder
 from runfmt_sync.state import index_folder, state_folder
 from runfmt_sync.store import Store
 
 __all__ = ["entrance", "opened"]
 
+EVERY, REST = 5.0, 20.0
+"""Between two looks at a mirror: seconds at least, and times as long as a look took."""
+GRACE = 5.0
+"""Seconds in which a look that is under way may end."""
+
 
 @contextmanager
-def opened(path: Path) -> Iterator[Folder]:
-    """The runs of a path. Raises ``UsageError`` if it is none, ``FormatError`` for a bad bundle."""
+def opened(place: str) -> Iterator[Folder]:
+    """The runs of a folder, a bundle or a mirror.
+
+    Raises ``UsageError`` for what is none, ``FormatError`` for a bad bundle, ``CommError``.
+    """
+    path = Path(place)
     with ExitStack() as stack:
-        if path.is_dir():
+        if is_url(place):
+            copy = stack.enter_context(_followed(place))
+            yield _closing(stack, Folder(copy, _temporary(stack), index_folder(), may_edit=False))
+        elif path.is_dir():
             private = _private(path)
             if private is None:
                 private = indexes = _temporary(stack)
@@ -34,7 +52,43 @@ def opened(path: Path) -> Iterator[Folder]:
             _unpack(path, runs)
             yield _closing(stack, Folder(runs, private, private, may_edit=False))
         else:
-            raise UsageError(f"there is no {path}: name a folder of runs, a run or a bundle")
+            raise UsageError(f"there is no {path}: name a folder of runs, a run, a bundle or a URL")
+
+
+@contextmanager
+def _followed(url: str) -> Iterator[Path]:
+    """A copy of the runs of a mirror, without their saved files, which is brought up to date by a thread."""
+    remote, folder = open_remote(url), _private(url)
+    with ExitStack() as stack:
+        store = Store((folder or _temporary(stack)) / "copy")
+        store.root.mkdir(exist_ok=True)
+        store.prepare()
+        puller, ending = Puller(remote, store, wanted=_is_shown), threading.Event()
+
+        def follow() -> None:
+            pause = EVERY
+            while not ending.wait(pause):
+                began = time.monotonic()
+                try:
+                    _, fault = puller.pull(remote.ids())
+                except CommError as error:
+                    fault = error
+                if fault is not None:
+                    warn(f"{fault}: what is shown is older")
+                pause = max(EVERY, REST * (time.monotonic() - began))
+
+        _, fault = puller.pull(remote.ids())
+        if fault is not None:
+            raise fault
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        yield store.root
+        ending.set()
+        thread.join(GRACE)
+
+
+def _is_shown(path: str) -> bool:
+    return not path.startswith(f"{FILES}/")
 
 
 def entrance(address: str, folder: Path) -> Path:
@@ -55,12 +109,13 @@ def _temporary(stack: ExitStack) -> Path:
     return Path(stack.enter_context(TemporaryDirectory(prefix="runfmt-view-")))
 
 
-def _private(path: Path) -> Path | None:
-    """Where what was read of a folder is kept for the next time, None where nothing can be kept.
+def _private(place: Path | str) -> Path | None:
+    """Where what was read of a folder or a URL is kept for the next time, None where nothing can be kept.
 
     Each machine has its own: they may share a home, on which a database is not safe with several.
     """
-    name = f"{os.uname().nodename}\0{path.resolve()}".encode("utf-8", "surrogateescape")
+    where = place.resolve() if isinstance(place, Path) else place
+    name = f"{os.uname().nodename}\0{where}".encode("utf-8", "surrogateescape")
     private = state_folder() / "view" / hashlib.sha256(name).hexdigest()[:20]
     try:
         private.mkdir(parents=True, exist_ok=True)

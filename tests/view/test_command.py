@@ -71,7 +71,7 @@ def test_empty_folder_is_shown_and_runs_that_come(runfmt, work):
 
 
 def test_folder_that_is_not_there_is_said_with_what_to_do(runfmt, work):
-    assert runfmt.error("view") == "there is no runs: name a folder of runs, a run or a bundle"
+    assert runfmt.error("view") == "there is no runs: name a folder of runs, a run, a bundle or a URL"
     assert "there is no none" in runfmt.error("view", "none")
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "nothing_in",
     "open_named",
     "paths_argument",
+    "place_of",
     "print_json",
     "print_lines",
     "remote_option",
@@ -79,6 +80,13 @@ def open_named(remote: str | None) -> Remote:
     from runfmt_sync.remotes import open_remote
 
     return open_remote(resolve(remote))
+
+
+def place_of(path: str) -> str:
+    """A folder or a URL, also of a remote that was named."""
+    from runfmt_sync.configuration import known_remotes
+
+    return path if Path(path).exists() else known_remotes()[0].get(path, path)
 
 
 def nothing_in(paths: Iterable[str]) -> str:

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from runfmt.errors import UsageError
-from runfmt_sync.cli.common import json_option, nothing_in, paths_argument, print_json, print_lines
+from runfmt_sync.cli.common import (
+    json_option,
+    nothing_in,
+    paths_argument,
+    place_of,
+    print_json,
+    print_lines,
+)
 from runfmt_sync.words import counted
 
 __all__ = ["export", "ls", "query", "show", "validate"]
@@ -23,7 +30,7 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
     from runfmt_sync.listing import list_runs, print_table
     from runfmt_sync.selection import select_runs
 
-    places = _places(paths)
+    places = [*map(place_of, paths)]
     rows = list_runs(select_runs([p for p in places if not is_url(p)]), filter(is_url, places))
     if as_json:
         print_json(rows)
@@ -31,14 +38,6 @@ def ls(paths: tuple[str, ...], as_json: bool) -> None:
         print_table(rows)
     else:
         click.echo(nothing_in(paths))
-
-
-def _places(paths: tuple[str, ...]) -> list[str]:
-    """Folders and URLs, also of remotes that were named."""
-    from runfmt_sync.configuration import known_remotes
-
-    remotes, _ = known_remotes()
-    return [path if Path(path).is_dir() else remotes.get(path, path) for path in paths]
 
 
 @click.command()
@@ -50,7 +49,7 @@ def query(sql: str, paths: tuple[str, ...], as_json: bool) -> None:
     from runfmt_sync.listing import print_rows
     from runfmt_sync.query import query
 
-    answer = query(sql, _places(paths))
+    answer = query(sql, [*map(place_of, paths)])
     if as_json:
         print_json(answer.objects)
     else:
@@ -87,13 +86,13 @@ def export(paths: tuple[str, ...], output: str, runs: bool, keys: str | None) ->
     from runfmt_sync.export import export
 
     if not output.endswith("/"):
-        export(_places(paths), Path(output), runs=runs, keys=keys.split(",") if keys else None)
+        export([*map(place_of, paths)], Path(output), runs=runs, keys=keys.split(",") if keys else None)
         return
     if runs or keys:
         raise UsageError("a folder gets all there is: --runs and --keys are for files")
     from runfmt_sync.dataset import write_dataset
 
-    count, written = write_dataset(_places(paths), Path(output))
+    count, written = write_dataset([*map(place_of, paths)], Path(output))
     click.echo(f"{counted(count, 'run')} in {output}, {written} of them written anew")
 
 
