@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import objectstores
 import postgres
+from objectstores import SeaweedFS
 from remotes.checks import append, assert_quiet, carry_on, edit, lost_and_doubled, points, start
 from remotes.kinds import Careless, Kind, Objects
 from runfmt.reading import find_runs
@@ -148,7 +150,7 @@ def test_all_of_a_lab_killed_at_random_under_load_loses_and_doubles_nothing(sour
             carry_on(run, picture(run, 300, turn) + rows(301, 20))
             write(run / "summary.json", {"turn": turn})
         pushers = [start(source, lab) for _ in range(2)]
-        what = draw.choice(["worker", "postgres", "pusher"])
+        what = draw.choice(["worker", "postgres", "store", "pusher"])
         killer = threading.Timer(draw.uniform(0, 1), kill, (what, lab, pushers[0]))
         killer.start()
         for pusher in pushers:
@@ -170,5 +172,8 @@ def kill(what, lab, pusher):
     elif what == "postgres":
         postgres.running().kill()
         postgres.running().start()
+    elif what == "store":
+        objectstores.running(SeaweedFS).kill()
+        objectstores.running(SeaweedFS).start()
     else:
         pusher.kill()
