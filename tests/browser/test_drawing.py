@@ -140,3 +140,33 @@ def test_outliers_are_shown_until_somebody_cuts_them_off_and_that_is_told(show, 
     page.get_by_role("button", name=said).click()
     expect(panel(page, "loss")).not_to_contain_text(said)
     assert "clip" not in page.url
+
+
+NUMBERS = runfmt.Table(["a", "b"], [[0, 1.0], [1, 3.0], [2, 2.0]])
+PLOTS = {
+    "lines": (runfmt.plot.line(NUMBERS, "a", "b", title="Said"), "path.plot-line", "a 1"),
+    "points": (runfmt.plot.scatter(NUMBERS, "a", "b", title="Said"), "path.plot-points", "Point"),
+    "bars": (runfmt.plot.bar(NUMBERS, "a", "b", title="Said"), "rect", "1"),
+    "samples": (runfmt.plot.histogram(NUMBERS, "b", title="Said"), "rect", "b 1.8 to 2.2"),
+    "matrix": (
+        runfmt.plot.confusion_matrix(y_true=[0, 1, 1], preds=[0, 0, 1], title="Said"),
+        "rect.no-count",
+        "Actual Class_1, Predicted Class_1",
+    ),
+}
+PLACES = {"points": (0.507, 0.1), "bars": (0.5, 0.15), "matrix": (0.1, 0.1)}
+
+
+@pytest.mark.parametrize("key", PLOTS)
+def test_plot_of_a_table_is_drawn_above_it_and_read(show, tmp_path, key):
+    table, shapes, said = PLOTS[key]
+    with runfmt.init("p", dir=tmp_path / "runs", silent=True) as run:
+        run.log({key: table})
+    page = show(tmp_path / "runs", f"{PLACE}&full={key}")
+    drawing = page.get_by_role("dialog").get_by_role("img", name="Said")
+    expect(drawing.locator(shapes).first).to_be_visible()
+    box, below = drawing.bounding_box(), page.get_by_role("dialog").get_by_role("table").bounding_box()
+    assert box["y"] + box["height"] <= below["y"]
+    across, down = PLACES.get(key, (0.53, 0.45))
+    page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+    expect(page.locator(".readout-title")).to_have_text(said)

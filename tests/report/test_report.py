@@ -19,6 +19,7 @@ import runfmt
 from reporting import HOSTILE
 from runfmt.errors import RunNotFound, UsageError
 from runfmt_sync.report import media as media_module
+from runfmt_sync.report import plots as plots_module
 from runfmt_sync.report import write_report
 from runfmt_sync.report.histograms import bars, over_steps
 from runfmt_sync.report.overlays import boxes
@@ -167,10 +168,10 @@ VALUE = st.fixed_dictionaries(
 
 
 TABLES = JSON | st.fixed_dictionaries({"columns": st.lists(TEXTS), "data": st.lists(st.lists(JSON) | JSON)})
-FIELDS = st.dictionaries(st.sampled_from(["x", "y", "stroke"]), TEXTS)
-PLOT = st.fixed_dictionaries(
-    {"spec": st.just("wandb/line/v0") | JSON, "fields": FIELDS | JSON, "strings": JSON}
-)
+WORDS = sorted({word for _, words, more in plots_module._CHARTS.values() for word in (*words, *more)})
+FIELDS = st.fixed_dictionaries({}, optional=dict.fromkeys(WORDS, TEXTS))
+SPECS = st.sampled_from(sorted(plots_module._CHARTS))
+PLOT = st.fixed_dictionaries({"spec": SPECS | JSON, "fields": FIELDS | JSON, "strings": JSON})
 
 
 @given(VALUE, st.none() | st.just(HOSTILE) | TABLES, st.none() | PLOT)
@@ -210,13 +211,41 @@ def test_curves_in_a_table_are_drawn_above_it(tmp_path):
     with runfmt.init(dir=tmp_path / "runs", id="a") as run:
         run.log({"roc": runfmt.plot.roc_curve(actual, scores, labels=["cat", HOSTILE], title="The ROC")})
         run.log({"lines": runfmt.plot.line_series([0, 1, 2], [[1, 2, 3], [3, 2, 1]], keys=["up", "down"])})
-        run.log({"bars": runfmt.plot.bar(runfmt.Table(["a", "b"], [["x", 1]]), "a", "b")})
     html = report_of(tmp_path / "runs", '{{ media "roc" }}', tmp_path)
     assert html.count("<path d=") > 2
     assert html.index("The ROC") < html.index("<table")
     assert "cat" in html
     assert report_of(tmp_path / "runs", '{{ media "lines" }}', tmp_path).count('stroke-width="1.5"') == 2
-    assert "<svg" not in report_of(tmp_path / "runs", '{{ media "bars" }}', tmp_path)
+
+
+NUMBERS = runfmt.Table(["a", "b"], [[1, 4.5], [2, math.nan], [3, -1], [3, "?"]])
+SAMPLES = [number % 7 for number in range(100)]
+PLOTS = {
+    "points": (runfmt.plot.scatter(NUMBERS, "a", "b", title="Said"), r"<circle ", 2),
+    "bars": (runfmt.plot.bar(NUMBERS, "a", "b", title="Said"), r"<rect ", 2),
+    "samples": (
+        runfmt.plot.histogram(runfmt.Table(["v"], [[one] for one in SAMPLES]), "v", title="Said"),
+        r"<title>[\d.]+ to",
+        10,
+    ),
+    "matrix": (
+        runfmt.plot.confusion_matrix(
+            y_true=[0, 1, 1], preds=[0, 0, 1], class_names=["cat", HOSTILE], title="Said"
+        ),
+        r'<td style="background:color-mix',
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("key", PLOTS)
+def test_plot_of_a_table_is_drawn_above_it(tmp_path, key):
+    table, pattern, count = PLOTS[key]
+    with runfmt.init(dir=tmp_path / "runs", id="a") as run:
+        run.log({key: table})
+    html = report_of(tmp_path / "runs", f'{{{{ media "{key}" }}}}', tmp_path)
+    assert len(re.findall(pattern, html)) == count
+    assert html.index("Said") < html.index('<table class="sorted"')
 
 
 def test_boxes_may_be_said_by_their_middle_and_in_pixels():

@@ -75,7 +75,7 @@ def test_usual_report_has_all_panels():
 
 def test_notes_of_a_run_are_markdown_without_html_and_lead_to_the_web_only():
     html = notes_html("**a**\nb <img src=x> [c](https://example.org) [d](javascript:x) ![e](https://e.org/f)")
-    assert "<strong>a</strong><br />\nb &lt;img src=x&gt;" in html
+    assert "<strong>a</strong>\nb &lt;img src=x&gt;" in html
     assert '<a href="https://example.org" rel="noopener noreferrer">c</a>' in html
     assert "[d](javascript:x)" in html
     assert "<img" not in html

@@ -14,7 +14,7 @@ from runfmt.drawing import color
 from runfmt.scales import Scale, labels, number
 from runfmt_sync.report.html import absent, data_uri, tag
 
-__all__ = ["bars", "over_steps"]
+__all__ = ["bars", "framed", "over_steps"]
 
 WIDTH, HEIGHT, LEFT, BELOW = 360, 180, 50, 18
 MOST = 1e300
@@ -39,7 +39,7 @@ def bars(value: Mapping[str, Any]) -> str:
         said = f"{number(float(low))} to {number(float(high))}: {number(float(count))}"
         path = f"M{x:.1f} {inner[1]:.1f}v{-height:.1f}H{end:.1f}V{inner[1]:.1f}z"
         shapes.append(f'<path d="{path}" fill="{color(0)}">{tag("title", escape(said))}</path>')
-    return _drawing("".join(shapes), across, up)
+    return framed("".join(shapes), across, up)
 
 
 def over_steps(steps: Sequence[int], values: Sequence[Mapping[str, Any]]) -> str:
@@ -53,7 +53,7 @@ def over_steps(steps: Sequence[int], values: Sequence[Mapping[str, Any]]) -> str
     picture = data_uri(_png(shares / (shares.max() or 1)), "image/png")
     place = {"x": LEFT, "y": 0, "width": WIDTH - LEFT, "height": HEIGHT - BELOW}
     image = tag("image", href=picture, preserveAspectRatio="none", style="image-rendering:pixelated", **place)
-    return _drawing(image, Scale(found[0][0], found[-1][0]), Scale(low, high))
+    return framed(image, Scale(found[0][0], found[-1][0]), Scale(low, high))
 
 
 def _arrays(value: Mapping[str, Any]) -> tuple[Any, Any] | None:
@@ -91,8 +91,8 @@ def _png(depth: Any) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(said)
 
 
-def _drawing(shapes: str, across: Scale, up: Scale) -> str:
-    """Shapes within axes."""
+def framed(shapes: str, across: Scale, up: Scale) -> str:
+    """Shapes above and beside axes, in a drawing of WIDTH and HEIGHT, the axes at LEFT and BELOW."""
     texts = []
     for tick, label in _said(up):
         y = max((1 - up.place(tick)) * (HEIGHT - BELOW) + 4, 9)

@@ -112,7 +112,7 @@ class _Notes(MarkdownIt):
     """The Markdown of who is not the report's author: links lead to the web, and HTML stays text."""
 
     def __init__(self) -> None:
-        super().__init__("commonmark", {"html": False, "breaks": True})
+        super().__init__("commonmark", {"html": False})
         self.disable("image")
         self.add_render_rule("link_open", _link)
 

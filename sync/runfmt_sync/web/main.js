@@ -34,7 +34,8 @@
  *     viewer      which module shows a value, and when       media   files held as addresses, checked, freed
  *     pictures    boxes and masks over pictures; zoom        frames  pages and figures, of nobody's origin
  *     heat        histograms of many steps; bins (pure)      cloud   points and shapes; shapes (pure)
- *     datatable   sorted, searched, page by page             printed of a console, in parts; ansi (pure)
+ *     datatable   sorted, searched, page by page             tableplot, drawn of its rows; plotted (pure)
+ *     printed     of a console, in parts; ansi (pure)
  *
  * A new page: a module with `title` and `class Page` (`element`, `update(before)`, `close()`, and `table` if
  * j and k are to move in it), and a line in PAGES.

@@ -11,7 +11,9 @@ import { showFigure, showPage } from './frames.js';
 import { drawBars } from './heat.js';
 import { endingOf, hold } from './media.js';
 import { showPicture } from './pictures.js';
+import { plotOf } from './plotted.js';
 import { inSight } from './sight.js';
+import { TablePlot } from './tableplot.js';
 import { formatBytes } from './values.js';
 
 /**
@@ -50,8 +52,7 @@ const DRAW = {
   'html-file': showPage,
   'plotly-file': showFigure,
   'object3D-file': showCloud,
-  'table-file': async ({ blob }, value, context) =>
-    new DataTable(JSON.parse(await blob.text()), context, show),
+  'table-file': showTable,
 };
 
 /**
@@ -66,6 +67,20 @@ export function show(value, context) {
   if (Object.hasOwn(DRAW, type) && typeof value.path === 'string')
     return new FromFile(value, context, DRAW[type]);
   return { element: unknown(value), close() {} };
+}
+
+/** A table, below what it says that it is drawn as (R077). */
+async function showTable({ blob }, { plot }, context) {
+  const table = new DataTable(JSON.parse(await blob.text()), context, show);
+  const plotted = context.isSmall ? null : plotOf(plot, table.columns, table.data);
+  if (!plotted) return table;
+  const drawn = new TablePlot(plotted);
+  const close = () => [drawn, table].forEach((one) => one.close());
+  return {
+    element: h('div', { class: 'plotted', tabindex: '0' }, drawn.element, table.element),
+    redraw: () => table.redraw(),
+    close,
+  };
 }
 
 /** A value of a kind that this page does not know, in its own words. */
