@@ -92,7 +92,7 @@ class Translation:
             "mlflow.source.git.commit": (made.get("git") or {}).get("commit"),
             **{f"runfmt.{name}": about[name] for name in ("project", "group", "job_type")},
             "runfmt.state": run.state(),
-            **{f"tag.{self._key(tag)}": tag for tag in about["tags"]},
+            **{f"tag.{key(tag)}": tag for tag in about["tags"]},
         }
         return {name: self._cut(str(text or ""), LONGEST_TAG) for name, text in known.items()}
 
