@@ -2,11 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import runfmt
+from objectstores import free_ports
+from program import clean_environment
 from remotes.kinds import Careless, Objects
 from runfmt.errors import CommError, UsageError
 from runfmt_sync.cli import main
@@ -96,3 +99,12 @@ def test_other_stores_are_opened_by_their_scheme(url, kept, monkeypatch):
 def test_address_that_cannot_be_opened_is_said():
     with pytest.raises(UsageError, match="cannot be opened"):
         open_remote("s3://")
+
+
+def test_missing_keys_are_said_with_their_names(runfmt, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    runfmt.environment = clean_environment(Path(runfmt.environment["HOME"]))
+    said = runfmt.error("ls", "s3://bucket/runs", code=3)
+    assert said.endswith("; give keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

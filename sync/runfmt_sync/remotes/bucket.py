@@ -34,6 +34,9 @@ SAFE = "-_.=+@,"
 PROBE = ".runfmt/probe"
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """``map``, many at once."""
+METADATA = "/latest/api/token"
+"""Where a machine of Amazon's asks for keys of its own, if it was given none."""
+NO_KEYS = "give keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -211,7 +214,8 @@ class Bucket:
             raise
         except (BaseError, OSError) as error:
             first = str(error).partition("\n")[0]
-            raise CommError(f"the remote {self.url} gave up: {first}; mend it, then try again") from error
+            advice = NO_KEYS if METADATA in first else "mend it, then try again"
+            raise CommError(f"the remote {self.url} gave up: {first}; {advice}") from error
 
 
 class Joined(io.RawIOBase):
