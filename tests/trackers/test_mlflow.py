@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import math
 import re
 import signal
@@ -26,6 +27,7 @@ from runfmt_sync.extents import Refused
 from runfmt_sync.remotes import open_place
 from runfmt_sync.track import Track
 from runfmt_sync.trackers.mlflow import MLflow
+from runfmt_sync.trackers.mlflow_server import batches
 from runfmt_sync.trackers.mlflow_values import key
 from runmaker import OLD, make_run, read, rows, write
 from trackers.mlflowkinds import PROGRAMS, MLflowServer
@@ -229,6 +231,13 @@ def test_more_than_one_request_may_have_arrives(mlflow, source):
         assert_refused(mlflow, there["info"]["run_id"], **{what: items})
 
 
+def test_no_request_is_longer_than_mlflow_says():
+    items = [point(f"{'é' * 230 * (number % 3)} {number}") for number in range(2000)]
+    made = list(batches(items, 1000))
+    assert [item for batch in made for item in batch] == items
+    assert max(len(json.dumps(batch)) for batch in made) < 1_000_000 < len(json.dumps(items[:1000]))
+
+
 def test_long_texts_are_cut_and_said(mlflow, source):
     run = make_run(source, notes="n" * 8001)
     write(run / "config.json", {"long": "c" * 6001, "fits": "f" * 6000})
@@ -339,6 +348,16 @@ def test_through_a_bad_network_all_arrives_once(mlflow, source, counted):
     )
 
 
+def test_requests_that_arrive_twice_make_one_experiment_and_one_run(mlflow, source, monkeypatch):
+    make_run(source)
+    with BadProxy(mlflow.server.url, seed=1) as proxy:
+        monkeypatch.setattr(proxy, "next_fault", lambda: "twice")
+        mlflow.url = f"mlflow+{proxy.url}/{mlflow.experiment}"
+        bring(source, mlflow)
+    assert mlflow.count() == 1
+    assert mlflow.scalars("first")["loss"] == losses(0, 21)
+
+
 def test_killed_when_the_run_was_made_the_next_sync_finds_it(mlflow, source):
     make_run(source)
     assert start(source, mlflow, RUNFMT_FAULT="mlflow.made").wait(120) == -signal.SIGKILL
@@ -381,7 +400,8 @@ def test_run_that_was_deleted_there_stays_away_until_it_is_restored(mlflow, sour
     assert bring(source, mlflow)[0].rows == 1
     mlflow.server.ask("experiments/delete", experiment_id=mlflow.run()["info"]["experiment_id"])
     resume(run, rows(22, 1), "finished")
-    assert "experiment" in bring(source, mlflow)[0].problems[0]
+    assert "experiment" in (problem := bring(source, mlflow)[0].problems[0])
+    assert "deleted there: restore it" in problem
 
 
 def test_run_that_is_deleted_meanwhile_fails_alone(mlflow, source):

@@ -16,7 +16,7 @@ from runfmt_sync.extents import Refused
 from runfmt_sync.faults import fault_point
 from runfmt_sync.remotes.http import Caller, problem, with_token
 
-__all__ = ["UID", "Item", "Server", "by_key", "tagged"]
+__all__ = ["UID", "Item", "Server", "batches", "by_key", "tagged"]
 
 Item = Mapping[str, Any]
 """A metric, a param or a tag."""
@@ -106,7 +106,7 @@ class Server(Caller):
     def log(self, run_id: str, **items: Iterable[Item]) -> None:
         """Log ``metrics``, ``params`` and ``tags``, in as many requests as it takes."""
         for what, some in items.items():
-            for batch in _batches(some, MOST[what]):
+            for batch in batches(some, MOST[what]):
                 self.call("log-batch", run_id=run_id, **{what: batch})
 
     def forget(self, run_id: str, tag: str) -> None:
@@ -151,7 +151,7 @@ def _made(run: Mapping[str, Any]) -> tuple[str, str]:
     return by_key(run["data"], "tags").get(MADE, ""), run["info"]["run_id"]
 
 
-def _batches(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
+def batches(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
     """Items in their order, as many together as a request may have."""
     batch: list[Item] = []
     size = 0
