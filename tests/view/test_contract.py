@@ -157,6 +157,7 @@ def test_keys_are_those_of_all_runs_and_writers(client, runs, run, uid):  # H072
     }
     assert [key["key"] for key in said["keys"]] == sorted(key["key"] for key in said["keys"])
     assert said["definitions"] == [{"name": "eval.*", "step_metric": "epoch"}]
+    assert said["writers"] == ["main", "rank1"]
     assert said["left"] == 0
     assert said["problems"].keys() == {"gone"}
 

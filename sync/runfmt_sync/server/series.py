@@ -61,9 +61,11 @@ class Series:
         counts: Counter[str] = Counter()
         kinds: dict[str, str] = {}
         definitions: dict[str, dict[str, Any]] = {}
+        writers: set[str] = set()
         for index in found.values():
             numbers: set[str] = set()
             objects: dict[str, str] = {}
+            writers.update(index.writers(asked.stream))
             for writer in index.writers(asked.stream):
                 numbers.update(index.numbers(asked.stream, writer))
                 objects |= {one.path: one.type for one in index.objects(asked.stream, writer)}
@@ -75,6 +77,7 @@ class Series:
         return {
             "keys": [{"key": key, "kind": kinds.get(key, "number"), "runs": counts[key]} for key in keys],
             "definitions": [*definitions.values()],
+            "writers": sorted(writers),
             "left": len(counts) - len(keys),
             "problems": {uid: said["problem"] for uid, said in others.items() if "problem" in said},
             "pending": [uid for uid, said in others.items() if "pending" in said],

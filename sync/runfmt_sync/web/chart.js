@@ -142,7 +142,9 @@ function drawLine(pen, line, layout, strength) {
   pen.strokeStyle = line.color;
   pen.lineJoin = 'round';
   if (line.raw && !line.isSpread) trace(pen, line.x, line.raw, layout, strength * 0.28, 1);
+  pen.setLineDash(line.dash ?? []);
   trace(pen, line.x, line.y, layout, strength, strength === 1 ? 1.6 : 1.2);
+  pen.setLineDash([]);
   pen.globalAlpha = 1;
 }
 

@@ -4,6 +4,7 @@
 
 import { colorsOf } from './colors.js';
 import { FilterError, parseFilter } from './filter.js';
+import { MAIN } from './metrics.js';
 import { colorOf, lookIn, onRuns, runsOf } from './runs.js';
 import { compareValues, formatValue } from './values.js';
 
@@ -83,6 +84,18 @@ export function chosen(view) {
     .slice(0, FIRST)
     .flatMap((group) => group.runs)
     .slice(0, MOST);
+}
+
+/** The writers whose streams are shown. */
+export const writersIn = (view) => (view.writers.length ? view.writers : [MAIN]);
+
+/**
+ * A run as one of its writers has it: those of others say whose they are.
+ * @param {import('./runs.js').Run} run
+ */
+export function asWriter(run, writer) {
+  const suffix = [run.suffix, writer !== MAIN && writer].filter(Boolean).join(' ');
+  return { name: run.name, suffix: suffix || undefined };
 }
 
 /** The choice after a run was put into the charts, or taken out. */

@@ -9,6 +9,7 @@ import { ask } from './api.js';
  * @property {string} uid
  * @property {string} key
  * @property {string} stream `metrics` or `system`
+ * @property {string} writer
  * @property {string} x axis
  * @property {number|null} from
  * @property {number|null} to
@@ -29,8 +30,9 @@ let queue = [];
  * @returns {Promise<import('./series.js').Curve>}
  */
 export function loadCurve(wanted) {
-  const name = JSON.stringify([wanted.key, wanted.stream, wanted.x, wanted.from, wanted.to, wanted.points]);
-  const ofRun = kept.get(wanted.uid) ?? kept.set(wanted.uid, new Map()).get(wanted.uid);
+  const { uid, ...others } = wanted;
+  const name = JSON.stringify(others);
+  const ofRun = kept.get(uid) ?? kept.set(uid, new Map()).get(uid);
   const there = ofRun.get(name);
   if (there) return there;
   if (size > KEPT) forgetAll();
@@ -76,7 +78,7 @@ const shared = ({ x, from, to, points }) => JSON.stringify([x, from, to, points]
 
 async function sendGroup(group) {
   const { x, from, to, points } = group[0].wanted;
-  const curves = group.map(({ wanted: { uid, key, stream } }) => ({ uid, key, stream }));
+  const curves = group.map(({ wanted: { uid, key, stream, writer } }) => ({ uid, key, stream, writer }));
   try {
     const answer = await ask('curves', { body: { curves, x, from, to, points } });
     group.forEach(({ resolve }, i) => resolve(answer.curves[i]));

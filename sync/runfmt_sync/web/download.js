@@ -5,6 +5,7 @@
 import { drawChart, layOut } from './chart.js';
 import { loadCurve } from './curves.js';
 import { h } from './dom.js';
+import { MAIN } from './metrics.js';
 import { titleOf } from './names.js';
 import { PicturePen } from './picture.js';
 import { rangeOf } from './series.js';
@@ -63,12 +64,14 @@ const legendHeight = (chart) => Math.ceil(chart.lines.length / columns()) * LEGE
 export async function saveCsv(title, wanted) {
   const curves = await Promise.all(wanted.map(({ asked }) => allPoints(asked)));
   const axis = wanted[0]?.asked.x ?? 'x';
-  const rows = wanted.flatMap(({ run }, i) =>
-    curves[i].map(([x, y]) => [run.name, run.values.get('id'), x, y]),
+  const hasWriters = wanted.some(({ writer }) => writer !== MAIN);
+  const rows = wanted.flatMap(({ run, writer }, i) =>
+    curves[i].map(([x, y]) => [run.name, run.values.get('id'), ...(hasWriters ? [writer] : []), x, y]),
   );
+  const head = ['run', 'id', ...(hasWriters ? ['writer'] : []), axis, title];
   save(
     `${fileName(title)}.csv`,
-    new Blob([csvOf([['run', 'id', axis, title], ...rows])], { type: 'text/csv' }),
+    new Blob([csvOf([head, ...rows])], { type: 'text/csv' }),
   );
 }
 

@@ -3,7 +3,7 @@
  */
 
 import { ask, Problem } from './api.js';
-import { chosen, colorIn } from './choice.js';
+import { asWriter, chosen, colorIn, writersIn } from './choice.js';
 import { fill, h, iconButton, loading, oncePerFrame } from './dom.js';
 import { HeatMap } from './heat.js';
 import { toggledPanel } from './layout.js';
@@ -39,7 +39,7 @@ class MediaPanel {
     if (!choices.has(panel.id)) choices.set(panel.id, { step: null, hidden: new Set() });
     this.choice = choices.get(panel.id);
     this.isHeat = panel.kind === 'histogram';
-    /** @type {Map<string, Column>} by uid */
+    /** @type {Map<string, Column>} by uid and writer */
     this.columns = new Map();
     this.ask = oncePerFrame(() => this.refresh());
     this.redraw = oncePerFrame(() => this.relabel());
@@ -96,7 +96,7 @@ class MediaPanel {
 
   /** Colours and names of runs may be others. */
   relabel() {
-    for (const [uid, column] of this.columns) column.label(runOf(uid));
+    for (const [id, column] of this.columns) column.label(runOf(id.split(' ')[0]), id.split(' ')[1]);
   }
 
   /** What was drawn has the page's colours, which are others now. */
@@ -116,41 +116,46 @@ class MediaPanel {
       const { step } = this.choice;
       const many = this.isHeat ? { many: COLUMNS } : {};
       const uids = runs.map((run) => run.uid);
-      const answer = await ask('objects', { body: { uids, key: this.panel.key, step, ...many } });
-      if (mine === this.asking) this.accept(runs, answer.runs);
+      const question = { uids, key: this.panel.key, step, ...many };
+      const writers = writersIn(view);
+      const answers = await Promise.all(
+        writers.map((writer) => ask('objects', { body: { ...question, writer } })),
+      );
+      if (mine === this.asking) this.accept(runs, writers, answers);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (mine === this.asking) this.note.textContent = `Cannot be shown: ${error.message}`;
     }
   }
 
-  accept(runs, answers) {
-    const there = runs.filter(({ uid }) => answers[uid]?.steps.length || answers[uid]?.problem);
-    for (const [uid, column] of this.columns)
-      if (!there.some((run) => run.uid === uid)) this.drop(uid, column);
-    for (const run of there) this.columnOf(run).take(restore(answers[run.uid]));
-    const elements = there.map(({ uid }) => this.columns.get(uid).element);
+  accept(runs, writers, answers) {
+    const there = writers
+      .flatMap((writer, i) => runs.map((run) => ({ run, writer, said: answers[i].runs[run.uid] })))
+      .filter(({ said }) => said?.steps.length || said?.problem)
+      .map((one) => ({ ...one, id: `${one.run.uid} ${one.writer}` }));
+    for (const [id, column] of this.columns) if (!there.some((one) => one.id === id)) this.drop(id, column);
+    for (const one of there) this.columnOf(one).take(restore(one.said));
+    const elements = there.map(({ id }) => this.columns.get(id).element);
     if (elements.some((element, i) => element !== this.place.children[i])) fill(this.place, elements);
     this.note.textContent = there.length ? '' : 'The chosen runs have no values here.';
-    this.steps = [...new Set(there.flatMap(({ uid }) => answers[uid].steps))].sort((a, b) => a - b);
+    this.steps = [...new Set(there.flatMap(({ said }) => said.steps))].sort((a, b) => a - b);
     this.showStep();
     this.showClasses();
   }
 
-  columnOf(run) {
-    const { uid } = run;
-    if (!this.columns.has(uid)) {
-      const context = { uid, hidden: this.choice.hidden };
-      this.columns.set(uid, this.isHeat ? new HeatColumn() : new ValueColumn(context));
+  columnOf({ run, writer, id }) {
+    if (!this.columns.has(id)) {
+      const context = { uid: run.uid, hidden: this.choice.hidden };
+      this.columns.set(id, this.isHeat ? new HeatColumn() : new ValueColumn(context));
     }
-    const column = this.columns.get(uid);
-    column.label(run);
+    const column = this.columns.get(id);
+    column.label(run, writer);
     return column;
   }
 
-  drop(uid, column) {
+  drop(id, column) {
     column.close();
-    this.columns.delete(uid);
+    this.columns.delete(id);
   }
 
   slide() {
@@ -219,7 +224,7 @@ class MediaPanel {
   }
 
   clear() {
-    for (const [uid, column] of this.columns) this.drop(uid, column);
+    for (const [id, column] of this.columns) this.drop(id, column);
     fill(this.place);
   }
 
@@ -249,14 +254,15 @@ class Column {
     this.element = h('section', { class: 'column' }, h('h4', {}, this.name, this.step), this.body);
   }
 
-  label(run) {
+  label(run, writer) {
     if (!run) return;
+    const named = asWriter(run, writer);
     fill(
       this.name,
       h('span', { class: 'swatch', style: { background: colorIn(view, run) } }),
-      h('span', { class: 'name-parts' }, nameParts(run)),
+      h('span', { class: 'name-parts' }, nameParts(named)),
     );
-    this.body.setAttribute('aria-label', titleOf(run));
+    this.body.setAttribute('aria-label', titleOf(named));
   }
 
   close() {

@@ -72,7 +72,7 @@ export function openMenu(anchor, label, items) {
             keydown: moveFocus,
           },
         },
-        isOn !== undefined && h('span', { class: 'tick', text: isOn ? '✓' : '' }),
+        isOn !== undefined && h('span', { class: 'tick', 'aria-hidden': 'true', text: isOn ? '✓' : '' }),
         text,
       );
     }),
@@ -164,7 +164,7 @@ function choiceButton({ id, label, note }, isOn, many, picked) {
       [many ? 'aria-checked' : 'aria-selected']: String(isOn),
       on: { click: () => picked(id, button), keydown: moveFocus },
     },
-    h('span', { class: 'tick', text: isOn ? '✓' : '' }),
+    h('span', { class: 'tick', 'aria-hidden': 'true', text: isOn ? '✓' : '' }),
     h('span', { class: 'grow', text: label }),
     note && h('span', { class: 'muted', text: note }),
   );

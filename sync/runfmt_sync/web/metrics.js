@@ -15,18 +15,21 @@ import { notice } from './live.js';
  */
 
 const STREAMS = ['metrics', 'system'];
+/** Who writes where only one does. */
+export const MAIN = 'main';
 /** So often at most (milliseconds) are they asked for again: of runs that go on, and after a failure. */
 const [PERIOD, LONG_PERIOD] = [900, 10_000];
 /** The list of so many metrics is asked for less often. */
 const MANY = 2000;
 
 /**
- * `left` is how many keys the server did not name; `pending` are runs that it still reads; `problems` are
- * those of single runs, by uid.
+ * `writers` are those of any stream, the main one first; `left` is how many keys the server did not name;
+ * `pending` are runs that it still reads; `problems` are those of single runs, by uid.
  */
 export const metrics = {
   panels: [],
   definitions: [],
+  writers: [],
   left: 0,
   pending: [],
   problems: {},
@@ -69,10 +72,18 @@ function accept(answers) {
   Object.assign(metrics, {
     panels,
     definitions: answers[0]?.definitions ?? [],
+    writers: inOrder(answers.flatMap(({ writers }) => writers ?? [])),
     left: answers.reduce((sum, { left }) => sum + (left ?? 0), 0),
     pending: answers.flatMap(({ pending }) => pending ?? []),
     problems: Object.assign({}, ...answers.map((answer) => answer.problems)),
     isLoading: false,
     problem: null,
   });
+}
+
+const ORDER = new Intl.Collator('en', { numeric: true });
+
+function inOrder(writers) {
+  const others = [...new Set(writers)].filter((one) => one !== MAIN).sort(ORDER.compare);
+  return writers.includes(MAIN) ? [MAIN, ...others] : others;
 }

@@ -2,7 +2,7 @@
  * A panel: one metric of the chosen runs. Asks for its curves when it is in sight, and draws them.
  */
 
-import { chosen, colorIn, grouped } from './choice.js';
+import { asWriter, chosen, colorIn, grouped, writersIn } from './choice.js';
 import { loadCurve } from './curves.js';
 import { axisOf } from './definitions.js';
 import { h, iconButton, oncePerFrame } from './dom.js';
@@ -20,6 +20,8 @@ import { formatNumber } from './values.js';
 /** Points of all curves of a panel together, about; and of one, at most and at least. */
 const POINTS = 60_000;
 const [LEAST, MOST] = [100, 400];
+/** How the lines of the chosen writers are drawn: all of a run have its colour. */
+const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3], [4, 5]];
 /** So much more than the zoomed part is asked for, so that lines reach the edges. */
 const BEYOND = 0.05;
 
@@ -113,17 +115,20 @@ export class PanelView {
 
   /** The curves of the chosen runs, as they are asked for. */
   wanted() {
-    const runs = chosen(view);
+    const [runs, writers] = [chosen(view), writersIn(view)];
     const [from, to] = widened(this.zoom());
     const points = Math.round(
-      Math.min(Math.max(POINTS / (runs.length || 1), LEAST), this.isFull ? 4 * MOST : MOST),
+      Math.min(Math.max(POINTS / (runs.length * writers.length || 1), LEAST), this.isFull ? 4 * MOST : MOST),
     );
-    return runs.map((run) => ({
+    const asked = writers.flatMap((writer) => runs.map((run) => [run, writer]));
+    return asked.map(([run, writer]) => ({
       run,
+      writer,
       asked: {
         uid: run.uid,
         key: this.panel.key,
         stream: this.panel.stream,
+        writer,
         x: this.axis(),
         from,
         to,
@@ -182,7 +187,12 @@ export class PanelView {
     if (this.problem) return this.problem;
     return this.zoom()
       ? 'No points in this part. Double-click a chart to see all.'
-      : 'The chosen runs have no values here yet.';
+      : this.nobody();
+  }
+
+  nobody() {
+    if (metrics.writers.length < 2) return 'The chosen runs have no values here yet.';
+    return `${writersIn(view).join(', ')} wrote nothing here. Other writers can be chosen above.`;
   }
 
   makeChart(axis) {
@@ -208,13 +218,12 @@ export class PanelView {
   }
 
   groups() {
-    const curveOf = new Map(this.items.map((item) => [item.run, item.curve]));
     return grouped(
       view,
-      this.items.map((item) => item.run),
+      [...new Set(this.items.map((item) => item.run))],
     ).map((group) => ({
       ...group,
-      curves: group.runs.map((run) => curveOf.get(run)),
+      curves: this.items.filter((item) => group.runs.includes(item.run)).map((item) => item.curve),
     }));
   }
 
@@ -233,11 +242,11 @@ function problemOf({ status, value, reason }, run) {
   return value.problem && `${titleOf(run)} cannot be shown: ${value.problem}`;
 }
 
-const asItem = ({ run, curve }) => ({
+const asItem = ({ run, writer, curve }) => ({
+  ...asWriter(run, writer),
   id: run.uid,
-  name: run.name,
-  suffix: run.suffix,
   color: colorIn(view, run),
+  dash: DASHES[writersIn(view).indexOf(writer) % DASHES.length],
   curve,
 });
 

@@ -20,7 +20,7 @@ const PART = 60;
 /** Panels this far outside the window count as in sight. */
 const AHEAD = '240px';
 /** Other curves are needed when one of these changed. */
-const ASKS = ['runs', 'x', 'zoom', 'filter', 'sort', 'project', 'group'];
+const ASKS = ['runs', 'writers', 'x', 'zoom', 'filter', 'sort', 'project', 'group'];
 
 export class Panels {
   /** @param {(panel: import('./metrics.js').Panel) => boolean} [isMine] which panels are there at all */

@@ -18,6 +18,7 @@ import { smooth } from './smooth.js';
  * @property {string} name
  * @property {string} [suffix] what tells it from others of its name
  * @property {string} color
+ * @property {number[]} [dash]
  * @property {number[]} x
  * @property {(number|null)[]} y
  * @property {(number|null)[]|null} raw what y was before it was smoothed
@@ -63,18 +64,16 @@ export function cutAtZero(line) {
 }
 
 /**
- * @param {{id: string, name: string, suffix?: string, color: string, curve: Curve}[]} items
+ * @param {{id: string, name: string, suffix?: string, color: string, dash?: number[],
+ *   curve: Curve}[]} items
  * @param {{smooth: number, log: boolean, range: [number, number]}} options
  * @returns {Line[]}
  */
 export function linesOf(items, options) {
-  return items.map(({ id, name, suffix, color, curve }) =>
+  return items.map(({ curve, ...about }) =>
     lineOf(
       {
-        id,
-        name,
-        suffix,
-        color,
+        ...about,
         x: curve.x,
         y: curve.y,
         raw: null,

@@ -14,6 +14,7 @@
  * @property {string} group a column whose equal values make a group
  * @property {string[]|null} columns null: those that tell the runs apart
  * @property {string[]|null} runs ends of uids of the runs in charts; null: the first ten
+ * @property {string[]} writers whose streams are shown; none: the main one's
  * @property {string} x axis; empty: each metric's own
  * @property {number} smooth 0 to 0.999
  * @property {string[]} log panels with a logarithmic scale; `*`: all
@@ -60,6 +61,7 @@ const WORDS = {
   group: text,
   columns: listOrNull,
   runs: listOrNull,
+  writers: list,
   x: text,
   smooth: {
     empty: 0,

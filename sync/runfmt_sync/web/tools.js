@@ -2,10 +2,11 @@
  * The tools above the panels: search, x-axis, smoothing, scales, size, which panels.
  */
 
+import { writersIn } from './choice.js';
 import { h, textButton } from './dom.js';
 import { allPanels, allShown, isHidden, numberPanels, toggledPanel } from './layout.js';
 import { menuButton, openBox, openMenu, relabel, searchList } from './menu.js';
-import { metrics } from './metrics.js';
+import { MAIN, metrics } from './metrics.js';
 import { AXIS_NAMES } from './scales.js';
 import { change, view } from './state.js';
 
@@ -22,7 +23,7 @@ const SPREADS = { minmax: 'Least to greatest', deviation: 'Standard deviation', 
  * @returns {{element: HTMLElement, update: () => void}}
  */
 export function panelTools({ isFull = false } = {}) {
-  const ofOne = [axisTool(), smoothTool(), scaleTool()];
+  const ofOne = [writerTool(), axisTool(), smoothTool(), scaleTool()];
   const tools = isFull ? ofOne : [searchTool(), ...ofOne, hideTool()];
   tools.push(outlierTool(), zoomTool());
   return {
@@ -52,6 +53,34 @@ function axisTool() {
   const button = menuButton('axis', 'X-axis', 'Automatic', openAxes);
   const update = () => relabel(button, view.x ? (AXIS_NAMES[view.x] ?? view.x) : 'Automatic');
   return { elements: [button], update };
+}
+
+/** Whose streams are shown, where there are several. @returns {Tool} */
+function writerTool() {
+  const button = menuButton('list', 'Writers', '', openWriters);
+  const update = () => {
+    const now = writersIn(view);
+    button.hidden = metrics.writers.length < 2 && !view.writers.length;
+    button.classList.toggle('on', view.writers.length > 0);
+    relabel(button, now.length > 2 ? `${now.length} writers` : now.join(', '));
+  };
+  return { elements: [button], update };
+}
+
+function openWriters(anchor) {
+  const choices = metrics.writers.map((writer) => ({ id: writer, label: writer }));
+  const toggle = (writer) => {
+    const now = writersIn(view);
+    const next = now.includes(writer) ? now.filter((one) => one !== writer) : [...now, writer];
+    const writers = metrics.writers.filter((one) => next.includes(one));
+    change({ writers: writers.join() === MAIN ? [] : writers });
+  };
+  openBox(
+    anchor,
+    'Writers',
+    () => searchList('Search writers', choices, () => writersIn(view), toggle, { many: true }),
+    { wide: true },
+  );
 }
 
 /** @returns {Tool} */
