@@ -14,7 +14,15 @@ from runfmt_sync.faults import fault_point
 from runfmt_sync.inventory import Inventory
 from runfmt_sync.state import Journal, state_folder, store_state
 
-__all__ = ["Receipt", "Receipts", "decode_receipt", "encode_receipt", "is_another_store", "last_store"]
+__all__ = [
+    "Receipt",
+    "Receipts",
+    "address_of",
+    "decode_receipt",
+    "encode_receipt",
+    "is_another_store",
+    "last_stores",
+]
 
 
 @dataclass(frozen=True)
@@ -79,20 +87,21 @@ class Receipts:
 def is_another_store(url: str, store_id: str) -> bool:
     """Whether behind a URL or a path there was another store the last time; remembers this one."""
     journal = _stores()
-    before = journal.get(_address(url))
+    before = journal.get(address_of(url))
     if before != store_id:
-        journal.put(_address(url), store_id)
+        journal.put(address_of(url), store_id)
     return before is not None and before != store_id
 
 
-def last_store(url: str) -> str:
-    """Which store was behind a URL or a path the last time, empty if none is known."""
-    return str(_stores().get(_address(url)) or "")
+def last_stores() -> dict[str, str]:
+    """Which store was behind each address the last time."""
+    return {address: str(store) for address, store in _stores().items()}
 
 
 def _stores() -> Journal:
     return Journal(state_folder() / "stores.jsonl")
 
 
-def _address(url: str) -> str:
+def address_of(url: str) -> str:
+    """A URL, or the whole of a path, as what is known of it is kept."""
     return url.rstrip("/") if "://" in url else os.path.abspath(url)

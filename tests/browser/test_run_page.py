@@ -37,7 +37,7 @@ def test_overview_says_where_a_run_comes_from_and_how_it_went(show, runs):
     page = show(runs, address(run))
     expect(pair(page, "State")).to_have_text("failed, exit code 3")
     expect(pair(page, "host")).to_have_text("node7")
-    expect(page.locator(".command code")).to_have_text("train.py --lr '0.1 or so'")
+    expect(page.locator(".command code")).to_have_text("python train.py --lr '0.1 or so'")
     expect(pair(page, "Commit")).to_contain_text("1f1f")
     expect(pair(page, "Changed")).to_contain_text("no commit")
     expect(pair(page, "Rewinds")).to_contain_text("to step 10")
@@ -73,10 +73,13 @@ def test_overview_says_which_remotes_have_the_run(show, runs, runfmt, tmp_path, 
     runfmt("remote", "add", "near", tmp_path / "near")
     runfmt("remote", "add", "far", tmp_path / "far")
     runfmt("sync", runs, "--remote", "near")
+    runfmt("sync", runs, "--remote", tmp_path / "plain")
     page = show(runs, address(run))
     remotes = page.locator(".remotes li")
     expect(remotes.filter(has_text="near")).to_contain_text("has all of it")
     expect(remotes.filter(has_text="far")).to_contain_text("has nothing")
+    expect(remotes.filter(has_text="plain")).to_contain_text("has all of it")
+    expect(remotes).to_have_count(3)
 
 
 def test_documents_are_trees_that_are_searched_and_copied(show, runs):

@@ -17,6 +17,7 @@ from runfmt_sync.push import Push
 from runfmt_sync.remotes import open_remote
 from runfmt_sync.selection import select_runs
 from runfmt_sync.watch import Watch, Watcher
+from runfmt_sync.whereabouts import whereabouts
 from runmaker import assert_same, assert_true_prefix, make_run, rows, write
 
 
@@ -236,5 +237,7 @@ def test_command_follows_a_trainer_and_ends_by_sigterm_with_a_true_copy(source, 
         watcher.kill()
         watcher.communicate()
     assert_true_prefix(source, remote)
+    uid = json.loads((source / "live" / "run.json").read_bytes())["uid"]
+    assert [where["url"] for where in whereabouts(source / "live", uid)] == [str(remote)]
     subprocess.run(command, check=True, capture_output=True)
     assert_same(source, remote)

@@ -127,6 +127,9 @@ def test_about_says_which_remotes_have_the_run(runs, run, uid, tmp_path, runfmt)
             assert remotes()[0]["synced"] is True
             append(run / "metrics.jsonl", rows(21, 1))
             assert remotes()[0]["synced"] is False
+            runfmt("sync", runs, "--remote", tmp_path / "plain")
+            plain = {"name": str(tmp_path / "plain"), "url": str(tmp_path / "plain"), "synced": True}
+            assert [plain.items() <= said.items() for said in remotes()] == [False, True]
 
 
 def test_files_come_in_ranges(client, run, uid):  # H043

@@ -25,6 +25,8 @@ from runfmt_sync.cli.common import (
 from runfmt_sync.words import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runfmt_sync.push import Progress, Push
     from runfmt_sync.remotes import Remote
     from runfmt_sync.track import Track
@@ -112,7 +114,6 @@ def _sync_once(
     from runfmt_sync.alerts.targets import Home
     from runfmt_sync.configuration import resolve
     from runfmt_sync.progress import show_progress
-    from runfmt_sync.receipts import is_another_store
     from runfmt_sync.remotes import open_place
     from runfmt_sync.selection import select_runs
 
@@ -125,11 +126,18 @@ def _sync_once(
         if not how["dry_run"]:
             tell(folders)
         mover = _mover(place, progress=progress, **how)
-        if mover.store_id and is_another_store(place.url, mover.store_id):
-            click.echo(f"{place.url} is not the store that it was last time: it is asked anew", err=True)
+        _note_store(place.url, mover, lambda line: click.echo(line, err=True))
         outcomes = mover.run(folders)
     said = {"remote": place.url, "store": mover.store_id} if as_json else None
     finish(outcomes, mover.fault, place.url, nothing_in(paths), said)
+
+
+def _note_store(url: str, mover: Push | Track, say: Callable[[str], object]) -> None:
+    """Remember which store is there, and say when it is another one than last time."""
+    from runfmt_sync.receipts import is_another_store
+
+    if mover.store_id and is_another_store(url, mover.store_id):
+        say(f"{url} is not the store that it was last time: it is asked anew")
 
 
 def _watch(
@@ -166,9 +174,15 @@ def _watch(
         tell(folders)
         return folders
 
+    def connect() -> Push | Track:
+        place = open_place(url, sleep=watch.pause)
+        mover = _mover(place, **how)
+        _note_store(place.url, mover, watcher.say)
+        return mover
+
     with delivering(Home.of_user(), watcher.say, is_meant) as tell:
         watch = Watch(
-            lambda: _mover(open_place(url, sleep=watch.pause), **how),
+            connect,
             look_and_tell,
             watcher,
             interval=interval,

@@ -118,14 +118,18 @@ const copyButton = (text) =>
   });
 
 function command({ argv, program, cwd }) {
-  const line = Array.isArray(argv) && argv.length ? argv.map(quoted).join(' ') : program;
-  if (!line) return null;
+  const words = Array.isArray(argv) && argv.length ? argv : [program].filter(Boolean);
+  if (!words.length) return null;
+  const line = [...(isPython(words[0]) ? ['python'] : []), ...words].map(quoted).join(' ');
   return box(
     'Command',
     [['In', cwd]],
     h('div', { class: 'command' }, h('code', { text: line }), copyButton(line)),
   );
 }
+
+/** Whether Python runs it: what it calls `argv` begins with the script. */
+const isPython = (word) => /\.py$/i.test(word);
 
 /** A word as a shell takes it. */
 const quoted = (word) =>
@@ -193,14 +197,14 @@ function remotes(found) {
               'li',
               {},
               h('span', { class: synced ? 'state synced' : 'state behind' }),
-              h('strong', { text: name }),
+              name !== url && h('strong', { text: name }),
               h('span', { class: 'muted clip grow', text: url, title: url }),
               h('span', { text: synced ? 'has all of it' : time ? 'is behind' : 'has nothing' }),
               time && h('span', { class: 'muted', text: formatAgo(time) }),
             ),
           ),
         )
-      : h('p', { class: 'muted', text: 'No remote has a name here: runfmt remote add gives it one.' }),
+      : h('p', { class: 'muted', text: 'Nothing of it was brought anywhere from here: runfmt sync does.' }),
   );
 }
 
