@@ -6,7 +6,7 @@ SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml R
 # The environment holds the project as an editable install (make dev) or as a wheel (make test).
 INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 
-.PHONY: help tools dev wheel mlflow lint type test demo soak billion bench pictures clean
+.PHONY: help tools dev wheel mlflow lint type test demo soak billion bench peers pictures clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -81,8 +81,14 @@ bench: $(INSTALLED) ## what recording and reading cost
 	$(BIN)/python benchmarks/log_latency.py
 	$(BIN)/python benchmarks/read_metrics.py
 
+PEERS := swanlab neptune-scale dvclive aim
+peers: .stamps/mlflow ## environments of other tools, which benchmarks/peers measures beside runfmt
+	for tool in $(PEERS); do \
+	  $(PYTHON) -m venv --clear .venv-peers/$$tool && .venv-peers/$$tool/bin/pip install -q $$tool || exit 1; \
+	done
+
 pictures: $(INSTALLED) ## draw the pictures of the page for the documentation, from runs that it trains
 	PYTHONPATH=tests:examples $(BIN)/python docs/draw_pages.py demo
 
 clean: ## remove what was made, but not runs
-	rm -rf .venv .venv-mlflow .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-mlflow .venv-peers .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
