@@ -15,9 +15,8 @@ from runfmt.fold import fold
 from runfmt.frames import AnyPath, readable_runs
 from runfmt.layout import MAIN, stream_name
 from runfmt.reading import StoredRun
-from runfmt.rows import decode, split_path
 from runfmt_sync.curves import XY, against, over_runtime, over_step, over_time
-from runfmt_sync.index import Object, RunIndex
+from runfmt_sync.index import Object, RunIndex, logged
 from runfmt_sync.site import RemoteRun
 from runfmt_sync.state import index_folder
 
@@ -55,12 +54,7 @@ class Measured:
 
     def value(self, where: Object, writer: str = MAIN) -> Any:
         """A value with a ``_type`` as it was logged. Raises ``OSError``."""
-        with open(self.run.path / stream_name("metrics", writer), "rb") as stream:
-            stream.seek(where.offset)
-            found: Any = decode(stream.read(where.length))[0]
-        for key in split_path(where.path):
-            found = found[key]
-        return found
+        return logged(self.run.path / stream_name("metrics", writer), where)[0]
 
     def file(self, path: object) -> Path | None:
         """The file that a value names; None if it is none of this run's, or not there (R070)."""

@@ -15,6 +15,7 @@ from runfmt.elsewhere import is_url
 from runfmt.errors import CommError, FormatError, UsageError, explain, warn
 from runfmt.layout import FILES
 from runfmt_sync import bundle
+from runfmt_sync.index import forget_unused
 from runfmt_sync.pull import Puller
 from runfmt_sync.remotes import open_remote
 from runfmt_sync.server.folder import Folder
@@ -36,6 +37,7 @@ def opened(place: str) -> Iterator[Folder]:
     Raises ``UsageError`` for what is none, ``FormatError`` for a bad bundle, ``CommError``.
     """
     path = Path(place)
+    forget_unused(index_folder())
     with ExitStack() as stack:
         if is_url(place):
             copy = stack.enter_context(_followed(place))

@@ -1,6 +1,8 @@
 """``runfmt index``: what it says, and that the viewer's index is there afterwards."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from indexing import assert_exact
+from runfmt.reading import StoredRun
 from runfmt.rows import encode
 from runfmt_sync.index import RunIndex, making
 from runfmt_sync.state import index_folder
-from runmaker import make_run
+from runfmt_sync.viewing import opened
+from runmaker import OLD, make_run
 
 PROJECT = Path(__file__).parents[2]
 LONG = b"".join(encode({"_step": step, "_timestamp": 1, "loss": step / 7}) for step in range(100_000))
@@ -42,6 +46,22 @@ def test_indexes_are_there_afterwards(runs, runfmt, state, monkeypatch, alone):
         index.refresh()
         assert_exact(index, LONG)
         assert index.size == size
+
+
+@pytest.mark.parametrize("command", ["index", "view"])
+def test_index_of_a_run_that_is_gone_for_long_is_removed(runs, runfmt, state, command):
+    runfmt.environment["RUNFMT_STATE"] = str(state)
+    runfmt("index", runs)
+    uid = StoredRun(runs / "one").uid
+    shutil.rmtree(runs / "one")
+    os.utime(state / "index" / uid, (OLD, OLD))
+    if command == "index":
+        runfmt("index", runs)
+    else:
+        with opened(str(runs)):
+            pass
+    left = {StoredRun(run).uid for run in runs.iterdir()}
+    assert {path.name for path in (state / "index").iterdir()} == left
 
 
 def test_run_that_cannot_be_read_costs_no_other(runs, runfmt):

@@ -1,6 +1,7 @@
 """What the index reads, keeps, and believes."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -11,8 +12,8 @@ import pytest
 from indexing import assert_exact, points, said
 from runfmt.reading import StoredRun
 from runfmt.rows import encode
-from runfmt_sync.index import RunIndex, keep_only, streams
-from runmaker import make_run
+from runfmt_sync.index import RunIndex, forget_unused, keep_only, streams
+from runmaker import OLD, make_run
 
 PICTURE = {"_type": "image-file", "path": "media/image/x.png", "sha256": "0" * 64, "size": 1}
 
@@ -204,6 +205,18 @@ def test_indexes_of_runs_that_are_gone_are_removed(tmp_path, cache, small_blocks
     assert [path.name for path in cache.iterdir()] == [uid]
     assert files(cache)
     keep_only(tmp_path / "nowhere", [])
+
+
+def test_indexes_that_nobody_asked_for_long_are_removed(tmp_path, cache, small_blocks):
+    asked, gone, young = (make_run(tmp_path / "runs", name, count=50) for name in ("asked", "gone", "young"))
+    for run in (asked, gone, young):
+        RunIndex(run, cache).refresh()
+    for run in (asked, gone):
+        os.utime(cache / StoredRun(run).uid, (OLD, OLD))
+    RunIndex(asked, cache)
+    forget_unused(cache)
+    assert {path.name for path in cache.iterdir()} == {StoredRun(run).uid for run in (asked, young)}
+    forget_unused(tmp_path / "nowhere")
 
 
 def test_where_nothing_can_be_kept_the_index_is_in_memory(run, cache, small_blocks):

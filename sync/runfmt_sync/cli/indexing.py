@@ -18,11 +18,13 @@ __all__ = ["index"]
 @json_option
 def index(paths: tuple[str, ...], as_json: bool) -> None:
     """Read runs for the viewer beforehand. PATHS are runs and folders of runs."""
+    from runfmt_sync.index import forget_unused
     from runfmt_sync.index.making import lines, make, stream_bytes
     from runfmt_sync.progress import counting
     from runfmt_sync.selection import select_runs
     from runfmt_sync.state import index_folder
 
+    forget_unused(index_folder())
     folders, begun, made = select_runs(paths), time.monotonic(), []
     with counting("index", sum(map(stream_bytes, folders)), quiet=as_json) as advance:
         for one in make(folders, index_folder()):

@@ -8,8 +8,8 @@
 Nothing stands in it that is not in the runs, and nothing of it lies there: it may be deleted.
 """
 
-from runfmt_sync.index.parts import Object
-from runfmt_sync.index.runs import RunIndex, keep_only
+from runfmt_sync.index.parts import Object, logged
+from runfmt_sync.index.runs import RunIndex, forget_unused, keep_only
 from runfmt_sync.index.streams import Behind, Points
 
-__all__ = ["Behind", "Object", "Points", "RunIndex", "keep_only"]
+__all__ = ["Behind", "Object", "Points", "RunIndex", "forget_unused", "keep_only", "logged"]

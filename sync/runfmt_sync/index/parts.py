@@ -1,4 +1,4 @@
-"""A range of a stream's lines as columns of numbers: pure functions on its lines.
+"""A range of a stream's lines as columns of numbers: pure functions on its lines, but for :func:`logged`.
 
 What the lines say is decided by :mod:`runfmt.history`; here the logical rows are only turned on
 their side. Most rows have the keys of the row before, so a row costs one look at its shape.
@@ -6,8 +6,10 @@ their side. Most rows have the keys of the row before, so a row costs one look a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +18,9 @@ import orjson
 from runfmt.errors import FormatError
 from runfmt.history import MAX_PROBLEMS, Reader, is_time
 from runfmt.layout import MAX_DEPTH, MAX_ROW, MAX_STEP, is_safe
-from runfmt.rows import RESERVED, decode, escape, leaves
+from runfmt.rows import RESERVED, decode, escape, leaves, split_path
 
-__all__ = ["Lines", "Object", "Part", "metrics_part", "system_part"]
+__all__ = ["Lines", "Object", "Part", "logged", "metrics_part", "system_part"]
 
 NUMBERS = {int, float, bool}
 ALWAYS = ("_step", "_timestamp")
@@ -36,6 +38,16 @@ class Object(NamedTuple):
     type: str
     offset: int
     length: int
+
+
+def logged(stream: Path, where: Object) -> tuple[Any, Any]:
+    """A value with a ``_type`` as its line has it, and the line's time. Raises ``OSError``."""
+    with open(stream, "rb") as file:
+        value: Any = decode(os.pread(file.fileno(), where.length, where.offset))[0]
+    time = value.get("_timestamp")
+    for key in split_path(where.path):
+        value = value[key]
+    return value, time
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,24 @@ from runfmt_sync.index.folds import folded
 from runfmt_sync.index.parts import Object, metrics_part, system_part
 from runfmt_sync.index.streams import Points, Stream, View
 
-__all__ = ["KINDS", "RunIndex", "keep_only"]
+__all__ = ["KINDS", "RunIndex", "forget_unused", "keep_only"]
 
 KINDS = {"metrics": metrics_part, "system": system_part}
 """The streams that are indexed."""
 
+UNUSED = 90 * 86_400.0
+"""Seconds after which an index that nobody asked is removed: most likely its run is gone."""
+
 T = TypeVar("T")
+
+
+def forget_unused(cache: Path) -> None:
+    """Remove the indexes that nobody has asked for long; one that is missed is made anew."""
+    long_ago = time.time() - UNUSED
+    for folder in cache.iterdir() if cache.is_dir() else ():
+        with suppress(OSError):  # another process removes it too, or nothing can be changed here
+            if folder.stat().st_mtime < long_ago:
+                remove_folder(folder)
 
 
 def keep_only(cache: Path, uids: Collection[str]) -> None:
@@ -48,6 +61,9 @@ class RunIndex:
         self._folder, self._cache = folder, cache and cache / key
         self._lock = threading.Lock()
         self._streams: dict[tuple[str, str], Stream] = {}
+        if self._cache is not None:
+            with suppress(OSError):  # it is not there yet, or nothing can be changed there
+                os.utime(self._cache)  # so that it is not forgotten
 
     def refresh(self, most: int | None = None) -> bool:
         """Look at the streams and read what is new; whether anything is.

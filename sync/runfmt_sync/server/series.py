@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 
 from runfmt.errors import FormatError, explain
 from runfmt.layout import stream_name
-from runfmt.rows import decode, marked, split_path
+from runfmt.rows import marked
 from runfmt_sync.curves import XY, against, extent, over_runtime, over_step, over_time, reduce
-from runfmt_sync.index import Behind, Object, RunIndex
+from runfmt_sync.index import Behind, Object, RunIndex, logged
 from runfmt_sync.server.indexes import Indexes
 from runfmt_sync.server.questions import Curve, CurvesAsked, KeysAsked, ObjectsAsked
 
@@ -128,12 +127,8 @@ def _evenly(found: Sequence[Object], many: int) -> list[Object]:
 
 
 def _value(stream: Path, where: Object) -> dict[str, Any]:
-    """A value as it was logged, out of its line."""
-    with open(stream, "rb") as file:
-        value: Any = decode(os.pread(file.fileno(), where.length, where.offset))[0]
-    time = value.get("_timestamp")
-    for key in split_path(where.path):
-        value = value[key]
+    """A value as it was logged."""
+    value, time = logged(stream, where)
     return {"step": where.step, "time": time, "value": value}
 
 
