@@ -168,7 +168,7 @@ def test_names_that_mlflow_refuses_become_others_that_tell_of_them(mlflow, sourc
     names = REFUSED + TAKEN
     values = {name: float(number) for number, name in enumerate(names, 1)}
     run = make_run(source, count=0, tags=[name for name in names if name])
-    write(run / "config.json", values)
+    write(run / "config.json", {**values, "only@here": 7})
     resume(run, line(1, **values), "finished")
     bring(source, mlflow)
     there = mlflow.run()
@@ -181,6 +181,7 @@ def test_names_that_mlflow_refuses_become_others_that_tell_of_them(mlflow, sourc
         known = key(paths[name])
         assert (found[known], params[known]) == ([(1, value)], str(value)), name
         assert tags.get(f"runfmt.name.{known}", known) == paths[name]
+    assert (params[key("only@here")], tags[f"runfmt.name.{key('only@here')}"]) == ("7", "only@here")
     assert [key(name) for name in TAKEN] == TAKEN
     own = {value for name, value in tags.items() if name.startswith("tag.")}
     assert own == {name for name in names if name}
@@ -264,7 +265,7 @@ def artifact(kind, path):
 
 def test_files_arrive_as_they_are_and_replaced_ones_too(mlflow, source):
     run = make_run(source)
-    names = ["100%.txt", "é ü.txt", "empty", "a+b&c.txt", "deep/er/x"]
+    names = ["100%.txt", "é ü.txt", "empty", "a+b&c.txt", "who?", "deep/er/x"]
     (run / "files" / "deep" / "er").mkdir(parents=True)
     for number, name in enumerate(names):
         (run / "files" / name).write_bytes(b"x" * number if name != "empty" else b"")
@@ -278,7 +279,8 @@ def test_files_arrive_as_they_are_and_replaced_ones_too(mlflow, source):
         assert artifact(mlflow, path) == (run / path).read_bytes(), path
     assert artifact(mlflow, "files/A") is None
     write(run / "config.json", {"lr": 0.2})  # as long as it was
-    bring(source, mlflow)
+    (run / "files" / "c#d").write_bytes(b"odd")
+    assert bring(source, mlflow)[0].notes[0] == "3 files that MLflow does not take"
     assert artifact(mlflow, "config.json") == (run / "config.json").read_bytes()
 
 
@@ -293,8 +295,11 @@ def test_cursor_of_many_files_is_kept_whole_but_not_with_each(mlflow, source, mo
     run_id = mlflow.run()["info"]["run_id"]
     assert requested(mlflow, rf"PUT \S+{run_id}/artifacts/media") == 101
     assert requested(mlflow, rf"PUT \S+{run_id}/artifacts/.runfmt.json") < 20
+    (run / "files" / "small").write_bytes(b"x")
+    bring(source, mlflow)
     monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "another"))
     assert bring(source, mlflow)[0].status == "unchanged"
+    assert requested(mlflow, rf"PUT \S+{run_id}/artifacts/files/small") == 1
     lose_cursor(mlflow)
     monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "third"))
     assert bring(source, mlflow)[0].rows == 21

@@ -121,7 +121,7 @@ class _Run(Tracked):
             return
         with source.open("rb") as body:
             where = f"{self._artifacts}/{path}"
-            is_taken = unquote(path) == path and self._server.put(where, body if size else b"")
+            is_taken = unquote(path) == path and self._server.put(where, body)
         self._refused += not is_taken
         self._weight += size
 
