@@ -5,7 +5,7 @@
 import { PALETTE } from './colors.js';
 import { allColumns, shownColumns } from './columns.js';
 import { titleOf } from './names.js';
-import { linearTicks, logTicks, makeScale, shortNumber } from './scales.js';
+import { labelsOf, linearTicks, logTicks, makeScale, wholeTicks } from './scales.js';
 import { compareValues, formatNumber, formatValue } from './values.js';
 
 /**
@@ -60,11 +60,12 @@ function numberAxis(id, numbers, wantsLog) {
   const domain = wide(isLog ? above : numbers, isLog);
   const scale = makeScale(domain, [0, 1], isLog);
   const place = (value) => (Number.isFinite(value) && (!isLog || value > 0) ? scale.place(value) : null);
-  const ticks = (count) =>
-    (isLog ? logTicks : linearTicks)(domain, count).map((tick) => ({
-      at: scale.place(tick),
-      text: shortNumber(tick),
-    }));
+  const onGrid = isLog ? logTicks : numbers.every(Number.isInteger) ? wholeTicks : linearTicks;
+  const ticks = (count) => {
+    const places = onGrid(domain, count);
+    const texts = labelsOf(places);
+    return places.map((tick, i) => ({ at: scale.place(tick), text: texts[i] }));
+  };
   const range = (from, to) => [from, to].map((at) => Number(scale.value(at).toPrecision(4)));
   return { id, isNumber: true, isLog, place, ticks, range, domain };
 }

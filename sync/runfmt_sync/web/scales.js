@@ -103,7 +103,7 @@ export function axisKind(axis, isWhole) {
 }
 
 /** There is no half step, nor half an epoch. */
-function wholeTicks(domain, count) {
+export function wholeTicks(domain, count) {
   return linearTicks(domain, count).filter(Number.isInteger);
 }
 

@@ -12,6 +12,13 @@ import {
   within,
 } from '../comparevalues.js';
 
+test('an axis of integers has no halves', () => {
+  const seeds = [0, 1].map((seed) => run(`s${seed}`, { 'config.seed': seed }));
+  const texts = (id, runs) => makeAxis(id, runs).ticks(6).map(({ text }) => text);
+  assert.deepEqual(texts('config.seed', seeds), ['0', '1']);
+  assert.deepEqual(texts('config.lr', RUNS.slice(0, 2)).slice(0, 2), ['0.002', '0.004']);
+});
+
 const run = (name, values) => ({ name, values: new Map(Object.entries({ name, ...values })) });
 const RUNS = [
   run('a', { 'config.lr': 0.001, 'config.net': 'cnn', 'config.seed': 1, 'summary.acc': 0.5 }),
