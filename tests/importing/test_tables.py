@@ -61,6 +61,44 @@ def test_csv_gives_numbers_words_and_gaps(tmp_path, imported):
     assert [json.loads(line)["_timestamp"] for line in lines] == [1732417554, 1732417560.5, 1732417570]
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("\ufeffstep,loss\n3,1\n", [{"_step": 3, "loss": 1}]),
+        ("step;loss\n0;1,5\n", [{"_step": 0, "loss": 1.5}]),
+        ("step\tloss\n0\t1.5\n", [{"_step": 0, "loss": 1.5}]),
+        ('step,"a,b",note\n0,1,"x ""y""\nz"\n', [{"_step": 0, "a,b": 1, "note": 'x "y"\nz'}]),
+        ("step,loss,loss\n0,1,2\n", [{"_step": 0, "loss": 1, "loss (2)": 2}]),
+        ("step,id,n\n0,007,1_000\n", [{"_step": 0, "id": "007", "n": "1_000"}]),
+        (
+            "epoch,loss\n0.5,1\n1.0,2\n",
+            [{"_step": 0, "epoch": 0.5, "loss": 1}, {"_step": 1, "epoch": 1.0, "loss": 2}],
+        ),
+        ("step,loss\n", []),
+        ("", []),
+    ],
+)
+def test_csv_of_any_make_is_read(tmp_path, imported, text, rows):
+    (tmp_path / "x.csv").write_text(text)
+    outcome = imported(tmp_path / "x.csv")["x"]
+    assert (outcome.status, outcome.notes) == ("synced", [])
+    assert imported.rows("x") == rows
+
+
+def test_what_a_table_has_too_much_is_left_out_and_said(tmp_path, imported):
+    (tmp_path / "x.csv").write_text("step,loss\n-1,1\n0,2,3\n")
+    (tmp_path / "y.jsonl").write_text('{"step":1,"deep":' + "[" * 80 + "]" * 80 + '}\n{"step":2,"loss":1}\n')
+    outcomes = imported(tmp_path / "x.csv", tmp_path / "y.jsonl")
+    assert outcomes["x"].notes == [
+        "left out cells in line 3 that have no column",
+        "left out a row of step -1: steps are 0 to 2^53-1",
+    ]
+    assert imported.rows("x") == [{"_step": 0, "loss": 2}]
+    [note] = outcomes["y"].notes
+    assert note.startswith("left out the row of step 1: 'deep' nests deeper")
+    assert imported.rows("y") == [{"_step": 2, "loss": 1}]
+
+
 def test_rows_without_steps_are_counted(tmp_path, imported):
     (tmp_path / "x.csv").write_text("loss\n3\n2\n1\n")
     imported(tmp_path / "x.csv")

@@ -76,6 +76,34 @@ def test_damaged_event_file_is_said_and_the_others_come(source, imported, runfmt
     assert outcomes["train"].status == "failed" or len(imported.rows("train")) < 6
 
 
+def test_what_else_tensorboard_has_is_taken_or_said(tmp_path, imported):
+    with SummaryWriter(str(tmp_path / "odd")) as writer:
+        for step in (5, 3, -1, 5):
+            writer.add_scalar("loss", step / 2, step)
+        writer.add_audio("tone", np.zeros((1, 80), np.float32), 6, sample_rate=8000)
+        writer.add_histogram("many", np.linspace(-1, 1, 5000), 7, bins=[n / 300 - 1 for n in range(601)])
+        writer.add_histogram("one", np.array([1.0]), 7)
+        writer.add_images("grid", np.zeros((3, 3, 4, 4), np.uint8), 8)
+        writer.add_pr_curve("curve", np.array([0, 1, 1, 0]), np.array([0.1, 0.9, 0.8, 0.3]), 9)
+        writer.add_scalars("group", {"a": 1, "b": 2}, 9)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "events.out.tfevents.1.host").write_bytes(b"")
+    outcomes = imported(tmp_path)
+    imported.again(tmp_path)
+    assert outcomes.keys() == {"odd", "group_a", "group_b"}
+    assert outcomes["odd"].notes == [
+        "left out 'curve', which is for TensorBoard's pr_curves plugin",
+        "left out a row of step -1: steps are 0 to 2^53-1",
+    ]
+    rows = {row["_step"]: row for row in imported.rows("odd")}
+    assert [rows[step]["loss"] for step in (3, 5)] == [1.5, 2.5]
+    assert rows[6]["tone"]["path"].endswith(".wav")
+    assert len(rows[7]["many"]["values"]) <= 512
+    assert sum(rows[7]["many"]["values"]) == 5000
+    assert (rows[7]["one"]["bins"], rows[7]["one"]["values"]) == ([0.5, 1.5], [1])
+    assert rows[8]["grid"]["format"] == "png"
+
+
 def test_command_says_what_became_of_them(source, runfmt, work):
     done = runfmt("import", source, "--project", "old", "--json")
     said = json.loads(done.stdout)

@@ -39,18 +39,27 @@ def import_runs(
     runs gave up. Raises ``UsageError`` for a source in which nothing can be found.
     """
     outcomes: list[Outcome] = []
+    shown = progress or Progress()
     with workshop(output) as place:
         remote = DirectoryRemote(str(output))
-        push = Push(remote, progress=progress)
+        push = Push(remote, progress=_Moving(shown))
         for source in sources:
             try:
                 for folder, old in _each(source, place):
                     outcomes.append(_import(old, folder, project, place, remote, push))
+                    shown.done(outcomes[-1])
                     if push.fault is not None:
                         return outcomes, push.fault
             except CommError as error:
                 return outcomes, error
     return outcomes, None
+
+
+class _Moving(Progress):
+    """Tells of what moves; that a run is done is told when all is known of it."""
+
+    def __init__(self, shown: Progress) -> None:
+        self.planned, self.moved = shown.planned, shown.moved  # type: ignore[method-assign]
 
 
 def _import(

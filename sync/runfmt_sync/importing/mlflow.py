@@ -40,7 +40,7 @@ def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
     state = meta.get("status")
     about = {**meta, "status": NUMBERS.get(state, state) if isinstance(state, int) else state}
     run = _run(about, str(project or folder.parent.name), _texts(folder / "params"), _texts(folder / "tags"))
-    run.rows = rows_of(sorted(_points_in(folder / "metrics"), key=lambda point: (point[1], point[0])))
+    run.rows = rows_of(_points_in(folder / "metrics"))
     run.files = {**_files(folder / "artifacts")}
     yield run
 
@@ -90,7 +90,7 @@ def _points_in(folder: Path) -> Iterator[Point]:
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             try:
                 time, value, step = (*line.split(" "), "0")[:3]
-                yield max(int(step), 0), int(time) / 1000, key, float(value)
+                yield int(step), int(time) / 1000, key, float(value)
             except ValueError as error:
                 raise FormatError("R023", f"{path}, line {number} is no point: {line!r}") from error
 
@@ -142,7 +142,7 @@ class _Source(Server):
         data = found["data"]
         run = _run(found["info"], project, by_key(data, "params"), by_key(data, "tags"))
         points = [p for metric in data.get("metrics", ()) for p in self._points(run.id, metric["key"])]
-        run.rows = rows_of(sorted(points, key=lambda point: (point[1], point[0])))
+        run.rows = rows_of(points)
         run.files = {path: self._fetched(run.id, path, place) for path in self._paths(run.id, "")}
         return run
 
@@ -153,7 +153,7 @@ class _Source(Server):
             page = self.json("GET", f"{API}/metrics/get-history?{urlencode(asked)}")
             for point in page.get("metrics", ()):
                 step, time = int(point.get("step", 0)), int(point["timestamp"]) / 1000
-                yield max(step, 0), time, key, float(point["value"])
+                yield step, time, key, float(point["value"])
             if not (token := page.get("next_page_token", "")):
                 return
 

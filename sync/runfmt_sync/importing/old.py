@@ -69,9 +69,9 @@ class OldRun:
 
 
 def rows_of(points: Iterable[Point]) -> Iterator[OldRow]:
-    """Rows of points: those of one step that follow each other within a second, at the time of the first."""
+    """Rows of points, sorted by time: those of a step within a second are one, at the time of the first."""
     step, time, row = 0, 0.0, dict[str, Any]()
-    for at, when, key, value in points:
+    for at, when, key, value in sorted(points, key=lambda point: (point[1], point[0])):
         if row and (at != step or key in row or not 0 <= when - time < TOGETHER):
             yield step, time, row
             row = {}

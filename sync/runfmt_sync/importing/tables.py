@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ STEPS = ("_step", "step", "global_step", "Step", "iteration", "epoch")
 """What the column of the steps is called; of several, the first here."""
 TIMES = ("_timestamp", "timestamp", "time", "wall_time", "Wall time", "datetime", "date")
 WORDS = {"true": True, "false": False}
+INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
+NUMBER = re.compile(
+    r"[+-]?(((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)(e[+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE
+)
 
 
 def find_lightning(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
@@ -35,27 +40,40 @@ def read_table(path: Path) -> OldRun:
     """The run of one file, a row a step."""
     path = path.absolute()
     run = OldRun(f"file:{path}", path.stem, about={"project": path.parent.name})
-    rows = _csv(path) if path.suffix.lower() == ".csv" else _json_lines(path, run)
+    read = _csv if path.suffix.lower() == ".csv" else _json_lines
     run.started, run.is_undated = path.stat().st_mtime, True
-    run.rows = _with_steps(rows, run)
+    run.rows = _with_steps(lambda: read(path, run), run)
     return run
 
 
-def _with_steps(rows: Iterable[Mapping[str, Any]], run: OldRun) -> Iterator[OldRow]:
+def _with_steps(read: Callable[[], Iterable[Mapping[str, Any]]], run: OldRun) -> Iterator[OldRow]:
     """Find step and time of rows: in their columns, else their number and the time of the run."""
-    for number, row in enumerate(rows):
-        step = next((name for name in STEPS if _is_step(row.get(name))), None)
+    column = _step_column(read())
+    step = 0 if column else -1
+    for row in read():
+        step = int(row.get(column, step)) if column else step + 1
         time = next((name for name in TIMES if name in row and _seconds(row[name]) is not None), None)
-        used = {step if step != "epoch" else None, time, "_runtime"}
+        used = {column if column != "epoch" else None, time, "_runtime"}
         values = {key: value for key, value in row.items() if key not in used}
-        at = number if step is None else int(row[step])
-        yield at, (run.started if time is None else _seconds(row[time])) or 0.0, values
+        yield step, _time(row, time, run), values
 
 
-def _is_step(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value == int(value)
-    )
+def _time(row: Mapping[str, Any], column: str | None, run: OldRun) -> float:
+    return (run.started if column is None else _seconds(row[column])) or 0.0
+
+
+def _step_column(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """The column of the steps: one that holds nothing but integers."""
+    found: dict[str, bool] = {}
+    for row in rows:
+        for name in STEPS:
+            if name in row:
+                found[name] = found.get(name, True) and _is_integer(row[name])
+    return next((name for name in STEPS if found.get(name)), None)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value % 1 == 0
 
 
 def _seconds(value: Any) -> float | None:
@@ -69,23 +87,40 @@ def _seconds(value: Any) -> float | None:
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
 
 
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
+def _csv(path: Path, run: OldRun) -> Iterator[Mapping[str, Any]]:
+    """The rows of a file with commas, semicolons (then with commas in numbers) or tabs between."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file, strict=False)
+        head = file.readline()
+        between = max(",;\t", key=head.count)
+        file.seek(0)
+        reader = csv.reader(file, delimiter=between)
         try:
-            for row in reader:
-                yield {key: _cell(text) for key, text in row.items() if key and text not in (None, "")}
+            names = _distinct(next(reader, []))
+            for cells in reader:
+                if len(cells) > len(names):
+                    run.losses.append(f"cells in line {reader.line_num} that have no column")
+                named = zip(names, cells, strict=False)
+                yield {name: _cell(text, between) for name, text in named if name and text}
         except csv.Error as error:
             raise FormatError("R023", f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _cell(text: str) -> Any:
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Names of columns; one that is there again gets a number."""
+    found: list[str] = []
+    for name in names:
+        count = sum(other == name or other.startswith(f"{name} (") for other in found)
+        found.append(f"{name} ({count + 1})" if count and name else name)
+    return found
+
+
+def _cell(text: str, between: str) -> Any:
     """A number or a truth value where the text is one."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+    plain = text.replace(",", ".") if between == ";" else text
+    if INTEGER.fullmatch(plain):
+        return int(plain)
+    if NUMBER.fullmatch(plain):
+        return float(plain)
     return WORDS.get(text.lower(), text)
 
 

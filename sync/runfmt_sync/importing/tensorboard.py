@@ -19,7 +19,7 @@ SUMMARY = "_hparams_/session_start_info"
 def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
     """The run in the event files of a folder."""
     logs = [folder / name for name in sorted(names) if "tfevents" in name]
-    if logs:
+    if any(log.stat().st_size for log in logs):
         yield _run(folder.absolute(), logs)
 
 
@@ -32,7 +32,7 @@ def _run(folder: Path, logs: list[Path]) -> OldRun:
             run.started = min(run.started or event.wall_time, event.wall_time)
             run.ended = max(run.ended or event.wall_time, event.wall_time)
             points += _points(run, event)
-    run.rows = rows_of(sorted(points, key=lambda point: point[:1] + point[1:2]))
+    run.rows = rows_of(points)
     return run
 
 
@@ -63,14 +63,17 @@ def _points(run: OldRun, event: Any) -> Iterator[Point]:
         if make is None:
             run.losses.append(f"{value.tag!r}, which is for TensorBoard's {plugin or 'unnamed'} plugin")
             continue
-        yield max(event.step, 0), event.wall_time, value.tag, make(value)
+        try:
+            yield event.step, event.wall_time, value.tag, make(value)
+        except (ValueError, TypeError, IndexError, UsageError) as error:
+            run.losses.append(f"{value.tag!r} at step {event.step}, which is no {plugin} ({error})")
 
 
 def _hyperparameters(content: bytes) -> Mapping[str, Any]:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     said = HParamsPluginData.FromString(content).session_start_info.hparams
-    return {key: getattr(value, value.WhichOneof("kind") or "", None) for key, value in said.items()}
+    return {key: getattr(said[key], said[key].WhichOneof("kind") or "", None) for key in sorted(said)}
 
 
 def _array(value: Any) -> Any:
@@ -101,19 +104,27 @@ def _ending(data: bytes) -> str:
 
 def _sounds(value: Any) -> list[Media] | Media:
     """Encoded sounds, each with its label."""
-    clips = [bytes(text) for text in _array(value).reshape(-1, 2)[:, 0]]
+    clips = [bytes(text) for text in _array(value).reshape(value.tensor.tensor_shape.dim[0].size, -1)[:, 0]]
     made = [medium("audio-file", data, _ending(data)) for data in clips]
     return made[0] if len(made) == 1 else made
 
 
 def _histogram(value: Any) -> Histogram | None:
-    """Rows of left edge, right edge and count; empty ones where nothing was counted."""
-    found = _array(value)
-    if found.size == 0:
-        return None
-    found = found[-Histogram.MAX_LENGTH :]
-    edges = [*found[:, 0].tolist(), found[-1, 1].item()]
-    return Histogram(np_histogram=(found[:, 2].tolist(), edges))
+    """Rows of left edge, right edge and count; one without a width is counted with the one before."""
+    counts: list[float] = []
+    edges: list[float] = []
+    for left, right, count in _array(value).tolist():
+        if counts and right <= edges[-1]:
+            counts[-1] += count
+        else:
+            edges = edges or ([left] if left < right else [left - 0.5])
+            counts.append(count)
+            edges.append(right if left < right else right + 0.5)
+    while len(counts) > Histogram.MAX_LENGTH:  # two become one
+        last = edges[-1]
+        counts = [sum(counts[at : at + 2]) for at in range(0, len(counts), 2)]
+        edges = [*edges[:-1:2], last]
+    return Histogram(np_histogram=(counts, edges)) if counts else None
 
 
 def _text(value: Any) -> str | list[str]:

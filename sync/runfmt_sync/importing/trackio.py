@@ -92,7 +92,7 @@ def _rows(path: Path, run_id: str, run: OldRun) -> Iterator[OldRow]:
         for step, time, text in database.execute(query, [run_id]):
             values = json.loads(text)
             yield (
-                max(step, 0),
+                step,
                 _seconds(time),
                 {key: _value(path, run, key, one) for key, one in values.items()},
             )

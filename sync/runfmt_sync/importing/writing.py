@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from runfmt.documents import lock, make_folder, replace, replace_document
-from runfmt.errors import UsageError
-from runfmt.layout import CONFIG, FILES, METRICS, PRIVATE_LOCK, RUN, SUMMARY, is_safe, stream_name
+from runfmt.errors import FormatError, UsageError
+from runfmt.layout import CONFIG, FILES, MAX_STEP, METRICS, PRIVATE_LOCK, RUN, SUMMARY, is_safe, stream_name
 from runfmt.media import DirectorySink
 from runfmt.reading import StoredRun
 from runfmt.rows import RESERVED, encode, leaves
@@ -67,12 +67,19 @@ def _write_metrics(old: OldRun, folder: Path) -> tuple[int, float]:
     last, latest, begun = 0, old.started or 0.0, False
     with (folder / METRICS).open("xb") as stream:
         for step, time, values in old.rows:
+            if not 0 <= step <= MAX_STEP:
+                old.losses.append(f"a row of step {step}: steps are 0 to 2^53-1")
+                continue
             if not begun:
                 started = old.started or time
                 stream.writelines(_line(step, started, {"_define": said}) for said in old.definitions)
                 begun = True
-            row = normalise_row({_free(key): value for key, value in values.items()}, sink)
-            stream.write(_line(step, time, row))
+            try:
+                row = normalise_row({_free(key): value for key, value in values.items()}, sink)
+                stream.write(_line(step, time, row))
+            except (FormatError, UsageError, TypeError) as error:
+                old.losses.append(f"the row of step {step}: {error}")
+                continue
             last, latest = max(last, step), max(latest, time)
     return last, latest
 
