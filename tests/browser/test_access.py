@@ -15,6 +15,8 @@ VIEWS = {
     "charts": (CHARTS, "train"),
     "comparison": ("/compare?project=shapes&by=summary.val/acc.max", "Scatter"),
     "one chart": (f"{CHARTS}&full=train/loss", "train/loss"),
+    "outliers cut off": (f"{CHARTS}&clip=1", "Outliers are cut off"),
+    "plot of a table": (f"{CHARTS}&panels=confusion", "Predicted"),
     "pictures": (f"{CHARTS}&panels=found", "a circle"),
     "histograms": (f"{CHARTS}&panels=weights", "weights/first"),
     "table of pictures": (f"{CHARTS}&panels=predictions", "circle"),
