@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from runfmt_sync.importing.wandb_media import Values
+
 WRITER = """
 import sys, numpy, wandb
 quiet = wandb.Settings(silent=True)
@@ -145,14 +147,66 @@ def test_what_is_missing_or_lies_elsewhere_is_left_out_and_said(source, imported
     assert imported.rows("abc")[-1]["page"] is None
 
 
-def test_damaged_log_does_not_stop_the_others(source, imported):
+def test_damaged_log_gives_what_comes_before_and_stops_no_other(source, imported):
     [folder] = source.glob("wandb/offline-*")
     other = shutil.copytree(folder, folder.with_name("offline-run-0-bad"), symlinks=True)
     [log] = other.glob("*.wandb")
+    log.rename(other / "run-bad.wandb")
+    (other / "run-bad.wandb").write_bytes(log.with_name("run-bad.wandb").read_bytes()[:30] + b"damaged")
+    [log] = folder.glob("*.wandb")
     data = bytearray(log.read_bytes())
-    data[5000] ^= 1
+    data[data.index(b'"words"')] ^= 1
     log.write_bytes(data)
     outcomes = imported(source)
     assert outcomes["abc"].status == "synced"
+    [note] = outcomes["abc"].notes
+    assert note.startswith("left out what comes behind: ")
+    assert [row["_step"] for row in imported.rows("abc")] == [0, 1, 2, 3, 4, 5]
     [problem] = outcomes["offline-run-0-bad"].problems
-    assert "damaged" in problem
+    assert "says nothing of a run" in problem
+
+
+def test_run_that_was_resumed_is_one_run_with_all_its_rows(source, imported):
+    environment = {"WANDB_ERROR_REPORTING": "false", "HOME": str(source)}
+    code = """
+import sys, wandb
+for step in (20, 30):
+    quiet = wandb.Settings(silent=True)
+    run = wandb.init(id="abc", project="digits", mode="offline", dir=sys.argv[1], settings=quiet)
+    run.log({"loss": step}, step=step)
+    run.log({"pages": [wandb.Html("a", inject=False), wandb.Html("b", inject=False)]}, step=step + 1)
+    print("step", step)
+    run.finish(exit_code=int(step == 30))
+"""
+    subprocess.run([sys.executable, "-c", code, source], check=True, env=os.environ | environment)
+    assert len([*source.glob("wandb/offline-run-*-abc")]) == 3
+    outcomes = imported(source)
+    assert [(one.status, one.notes) for one in outcomes.values()] == [("synced", [])]
+    rows = imported.rows("abc")
+    assert [row["_step"] for row in rows] == [0, 1, 2, 3, 4, 5, 10, 11, 20, 21, 30, 31]
+    assert [(imported.run("abc").path / one["path"]).read_text() for one in rows[-1]["pages"]["html"]] == [
+        "a",
+        "b",
+    ]
+    run = imported.run("abc")
+    assert (run.document["state"], run.config["lr"]) == ("failed", 0.1)
+    printed = (run.path / "console.log").read_text().splitlines()
+    assert [line for line in printed if not line.startswith("wandb:")] == [
+        "hello console",
+        "step 20",
+        "step 30",
+    ]
+    last = max(source.glob("wandb/offline-run-*-abc"))
+    imported.again(last)
+    shutil.rmtree(last)
+    [problem] = imported(source)["abc"].problems
+    assert problem.endswith("remove it, and import again")
+
+
+def test_paths_in_a_log_lead_to_no_other_files(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "secret.html").write_text("secret")
+    losses = []
+    value = {"_type": "html-file", "path": "../secret.html"}
+    assert Values(tmp_path / "files", {}, losses).logged("page", value) is None
+    assert losses == ["'page', a html-file ('../secret.html' lies elsewhere)"]

@@ -22,11 +22,12 @@ from runfmt_sync.remotes.directory import DirectoryRemote
 
 __all__ = ["import_runs"]
 
-Finder = Callable[[Path, Iterable[str]], Iterator[OldRun]]
+Finder = Callable[[Path, Iterable[str]], Iterable[OldRun] | None]
 FINDERS: tuple[Finder, ...] = (
     wandb.find, mlflow.find, trackio.find, tables.find_lightning, tensorboard.find
 )  # fmt: skip
-"""Look at a folder and the names of its files; what lies below the folder of a run belongs to it."""
+"""Look at a folder and the names of its files, below which nobody else looks; None if it is another's."""
+UNREADABLE = (FormatError, UsageError, OSError, ValueError)
 TABLES = (".csv", ".jsonl", ".ndjson")
 
 
@@ -73,7 +74,7 @@ def _import(
     """Make a run and push it; what is wrong with it is its own."""
     outcome = Outcome(Path(folder), "", status="failed")
     if isinstance(old, Exception):
-        outcome.id, outcome.problems = Path(folder).name, [f"{folder}: {explain(old)}"]
+        outcome.id, outcome.problems = Path(folder).name, [explain(old)]
         return outcome
     if project is not None:
         old.about["project"] = project
@@ -82,7 +83,9 @@ def _import(
             old.started = unix_time(StoredRun(there).document.get("created_at"))
         made = write_run(old, place)
         [outcome] = push.run([made])
-        outcome.folder = place.parent / old.safe_id
+        outcome.folder = remote.store.seen(old.uid) or place.parent / old.safe_id
+        if any("diverged" in problem or "ahead" in problem for problem in outcome.problems):
+            outcome.problems = [f"{outcome.folder} has other rows than {folder}: remove it, and import again"]
         shutil.rmtree(made)
     except (Error, OSError, ValueError, TypeError) as error:
         outcome.id, outcome.uid, outcome.problems = old.safe_id, old.uid, [f"{folder}: {explain(error)}"]
@@ -110,12 +113,13 @@ def _walk(top: Path) -> Iterator[tuple[str, OldRun | Exception]]:
     for folder, below, names in os.walk(top):
         below[:] = sorted(name for name in below if not name.startswith("."))
         for find in FINDERS:
-            found = list(_found(find, Path(folder), names))
+            found = _found(find, Path(folder), names)
+            if found is None:
+                continue
             yield from ((folder, old) for old in found)
-            if found and find is not tensorboard.find:  # whose runs lie in each other
+            if find is not tensorboard.find:  # whose runs lie in each other
                 below.clear()
-            if found:
-                break
+            break
 
 
 def _in_file(path: Path) -> Iterator[tuple[str, OldRun | Exception]]:
@@ -123,14 +127,23 @@ def _in_file(path: Path) -> Iterator[tuple[str, OldRun | Exception]]:
     if path.suffix.lower() in TABLES:
         yield str(path), tables.read_table(path)
         return
-    found = [old for find in FINDERS for old in _found(find, path.parent, [path.name])]
-    if not found:
+    kinds = (_found(find, path.parent, [path.name]) for find in FINDERS)
+    found = next((runs for runs in kinds if runs is not None), None)
+    if found is None:
         raise UsageError(f"{path} is of no kind that can be imported: see docs/import.md")
     yield from ((str(path), old) for old in found)
 
 
-def _found(find: Finder, folder: Path, names: Iterable[str]) -> Iterator[OldRun | Exception]:
+def _found(find: Finder, folder: Path, names: Iterable[str]) -> Iterable[OldRun | Exception] | None:
     try:
-        yield from find(folder, names)
-    except (FormatError, UsageError, OSError, ValueError) as error:
+        found = find(folder, names)
+    except UNREADABLE as error:
+        return [error]
+    return None if found is None else _one_by_one(found)
+
+
+def _one_by_one(found: Iterable[OldRun]) -> Iterator[OldRun | Exception]:
+    try:
+        yield from found
+    except UNREADABLE as error:
         yield error

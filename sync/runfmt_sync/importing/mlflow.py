@@ -28,13 +28,15 @@ PAGE, HISTORY = 1000, 25_000
 """Experiments or runs, and points, that are asked for at once."""
 
 
-def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
+def find(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
     """The run of a folder of the file store, which holds ``meta.yaml`` with a run's id."""
-    if "meta.yaml" not in names:
-        return
-    meta = _yaml(folder / "meta.yaml")
-    if "run_id" not in meta or meta.get("lifecycle_stage") == "deleted":
-        return
+    meta = _yaml(folder / "meta.yaml") if "meta.yaml" in names else {}
+    if "run_id" not in meta:
+        return None
+    return [] if meta.get("lifecycle_stage") == "deleted" else [_in_folder(folder, meta)]
+
+
+def _in_folder(folder: Path, meta: Mapping[str, Any]) -> OldRun:
     experiment = folder.parent / "meta.yaml"
     project = _yaml(experiment).get("name") if experiment.is_file() else None
     state = meta.get("status")
@@ -42,7 +44,7 @@ def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
     run = _run(about, str(project or folder.parent.name), _texts(folder / "params"), _texts(folder / "tags"))
     run.rows = rows_of(_points_in(folder / "metrics"))
     run.files = {**_files(folder / "artifacts")}
-    yield run
+    return run
 
 
 def _run(info: Mapping[str, Any], project: str, params: Mapping[str, str], tags: Mapping[str, str]) -> OldRun:

@@ -51,7 +51,7 @@ class OldRun:
     definitions: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     system: list[dict[str, Any]] = field(default_factory=list)
-    console: Path | None = None
+    console: list[Path] = field(default_factory=list)
     files: dict[str, Path | bytes] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
 

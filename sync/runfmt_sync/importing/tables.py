@@ -25,15 +25,15 @@ NUMBER = re.compile(
 )
 
 
-def find_lightning(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
+def find_lightning(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
     """The run that Lightning's ``CSVLogger`` wrote into a folder: its rows beside its hyperparameters."""
     if not {"metrics.csv", "hparams.yaml"} <= set(names):
-        return
+        return None
     run = read_table(folder / "metrics.csv")
     run.origin, run.id = f"lightning:{folder.absolute()}", folder.absolute().name
     run.about = {"project": folder.absolute().parent.name}
     run.config = _yaml(folder / "hparams.yaml")
-    yield run
+    return [run]
 
 
 def read_table(path: Path) -> OldRun:

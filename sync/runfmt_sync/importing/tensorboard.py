@@ -16,11 +16,10 @@ SUMMARY = "_hparams_/session_start_info"
 """The tag under which TensorBoard's page of hyperparameters looks for them."""
 
 
-def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
+def find(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
     """The run in the event files of a folder."""
     logs = [folder / name for name in sorted(names) if "tfevents" in name]
-    if any(log.stat().st_size for log in logs):
-        yield _run(folder.absolute(), logs)
+    return [_run(folder.absolute(), logs)] if any(log.stat().st_size for log in logs) else None
 
 
 def _run(folder: Path, logs: list[Path]) -> OldRun:

@@ -15,7 +15,7 @@ from runfmt.media import Histogram
 from runfmt.tables import Table
 from runfmt_sync.importing.old import OldRow, OldRun, medium
 
-__all__ = ["find", "read_project"]
+__all__ = ["find"]
 
 KINDS = {
     "trackio.image": "image-file",
@@ -28,11 +28,11 @@ WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf
 """What Trackio writes for numbers that JSON has not."""
 
 
-def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
+def find(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
     """The runs of the projects whose files lie in a folder."""
-    for name in sorted(names):
-        if name.endswith(".db") and _is_project(folder / name):
-            yield from read_project(folder / name)
+    paths = (folder / name for name in sorted(names) if name.endswith(".db"))
+    projects = [path for path in paths if _is_project(path)]
+    return (run for path in projects for run in _read_project(path)) if projects else None
 
 
 def _is_project(path: Path) -> bool:
@@ -48,7 +48,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
-def read_project(path: Path) -> Iterator[OldRun]:
+def _read_project(path: Path) -> Iterator[OldRun]:
     """The runs of a project."""
     with closing(_open(path)) as database:
         names = database.execute(

@@ -17,41 +17,63 @@ from runfmt_sync.wandb_log import items, read_log
 
 __all__ = ["find"]
 
-LEVELS = {30: "WARN", 40: "ERROR"}
+STAMPS = ("_step", "_timestamp", "_runtime")
 STAGING = "staging"
 """Where W&B puts the files of artifacts until they are sent."""
 OWN = ("config.yaml", "wandb-summary.json", "output.log")
 """Files whose contents are in the log too."""
 
 
-def find(folder: Path, names: Iterable[str]) -> Iterator[OldRun]:
-    """The run of a folder that W&B made for one process."""
+def find(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
+    """The runs of a folder that W&B made for one process; a run that was resumed has several."""
     logs = [folder / name for name in sorted(names) if name.endswith(".wandb")]
+    return _runs(logs) if logs else None
+
+
+def _runs(logs: Iterable[Path]) -> Iterator[OldRun]:
     for log in logs:
-        yield _Reader(log).run
+        parts = sorted(log.absolute().parent.parent.glob(f"*run-*/{log.name}"), key=_begun) or [log]
+        if parts[0].parent.name == log.absolute().parent.name or log.parent.is_symlink():
+            yield _Reader(parts).run
+
+
+def _begun(log: Path) -> str:
+    """What sorts the folders of a run by the time at which they were made, which is in their names."""
+    return log.parent.name.removeprefix("offline-")
 
 
 class _Reader:
-    """Takes the records of a log, one after the other; the history only when it is asked for."""
+    """Takes the records of a run's logs, one after the other; the history only when it is asked for."""
 
-    def __init__(self, log: Path) -> None:
-        self._log, self._files = log, log.parent / "files"
-        self.run = run = OldRun("", log.stem.removeprefix("run-"))
-        run.state, run.exit_code = "running", None
-        self._values = Values(self._files, run.losses)
-        for record in read_log(log):
-            take = getattr(self, f"_take_{record.WhichOneof('record_type')}", None)
-            if take is not None:
-                take(getattr(record, record.WhichOneof("record_type")))
+    def __init__(self, logs: list[Path]) -> None:
+        self._logs, self._time = logs, 0.0
+        self.run = run = OldRun("", logs[0].stem.removeprefix("run-"))
+        self._labels: dict[str, Any] = {}
+        for log in logs:
+            run.state, run.exit_code, run.ended = "running", None, None
+            for record in self._read(log):
+                take = getattr(self, f"_take_{record.WhichOneof('record_type')}", None)
+                if take is not None:
+                    take(getattr(record, record.WhichOneof("record_type")))
+            self._add_files(log.parent / "files")
         if not run.origin:
-            raise UsageError(f"{log} says nothing of a run: it was cut off at its very beginning")
+            raise UsageError(
+                f"{logs[0]} says nothing of a run: it was cut off, or damaged, at its very beginning"
+            )
         run.rows = self._rows()
-        self._add_files()
+
+    def _read(self, log: Path) -> Iterator[Any]:
+        """The records of a log up to where it is damaged."""
+        try:
+            yield from read_log(log)
+        except UsageError as error:
+            self.run.losses.append(f"what comes behind: {error}")
 
     def _take_run(self, said: Any) -> None:
         run = self.run
         run.id = said.run_id
-        run.started = _seconds(said.start_time)
+        self._time = _seconds(said.start_time)
+        run.started = run.started or self._time
         run.origin = f"wandb:{said.entity}/{said.project}/{said.run_id}"
         run.about = {
             "project": said.project, "entity": said.entity, "name": said.display_name, "notes": said.notes,
@@ -62,7 +84,7 @@ class _Reader:
 
     def _take_config(self, said: Any) -> None:
         values = items(said.update)
-        self._values.labels |= values.pop("_wandb", {}).get("mask/class_labels", {})
+        self._labels |= values.pop("_wandb", {}).get("mask/class_labels", {})
         _lay(self.run.config, values)
         for gone in said.remove:
             self.run.config.pop(gone.key, None)
@@ -85,7 +107,7 @@ class _Reader:
             found["hidden"] = True
         if said.goal in (1, 2):
             found["goal"] = "minimize" if said.goal == 1 else "maximize"
-        if len(found) > 1 and not name.startswith("_"):
+        if len(found) > 1 and not name.startswith("_") and found not in self.run.definitions:
             self.run.definitions.append(found)
 
     def _take_summary(self, said: Any) -> None:
@@ -94,18 +116,17 @@ class _Reader:
             self.run.summary.pop(gone.key or ".".join(gone.nested_key), None)
 
     def _take_stats(self, said: Any) -> None:
-        sample = {"_timestamp": _seconds(said.timestamp), **items(said.item)}
-        self.run.system.append(sample)
+        self._time = _seconds(said.timestamp)
+        self.run.system.append({"_timestamp": self._time, **items(said.item)})
 
     def _take_alert(self, said: Any) -> None:
         about = {"title": said.title, "text": said.text, "level": said.level or "INFO"}
-        self.run.events.append({"_timestamp": self.run.started, "event": "alert", **about})
+        self.run.events.append({"_timestamp": self._time, "event": "alert", **about})
 
     def _take_exit(self, said: Any) -> None:
         self.run.exit_code = said.exit_code
         self.run.state = "failed" if said.exit_code else "finished"
-        if self.run.started is not None:
-            self.run.ended = self.run.started + said.runtime
+        self.run.ended = max(self._time, (self.run.started or 0.0) + said.runtime)
 
     def _take_artifact(self, said: Any) -> None:
         """A version of an artifact, if its files are still where they were put for sending."""
@@ -139,25 +160,26 @@ class _Reader:
             path.startswith(f"artifacts/{name}/") and path.endswith(ARTIFACT) for path in self.run.files
         )
 
-    def _add_files(self) -> None:
-        """The files beside the log, but for media, which their rows name."""
-        for path in sorted(self._files.rglob("*")):
-            name = path.relative_to(self._files).as_posix()
+    def _add_files(self, folder: Path) -> None:
+        """The files beside a log, but for media, which their rows name."""
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
             if path.is_file() and not name.startswith("media/") and name not in OWN:
                 self.run.files[name] = path
-        console = self._files / "output.log"
-        self.run.console = console if console.is_file() else None
+        if (console := folder / "output.log").is_file():
+            self.run.console.append(console)
 
     def _rows(self) -> Iterator[OldRow]:
-        for record in read_log(self._log):
-            if record.WhichOneof("record_type") == "history":
-                row = items(record.history.item)
-                step = record.history.step.num if record.history.HasField("step") else row.get("_step", 0)
-                time = row.get("_timestamp", self.run.started or 0.0)
-                values = {
-                    key: value for key, value in row.items() if key not in ("_step", "_timestamp", "_runtime")
-                }
-                yield step, time, {key: self._values.logged(key, value) for key, value in values.items()}
+        for log in self._logs:
+            values = Values(log.parent / "files", self._labels, self.run.losses)
+            for record in self._read(log):
+                if record.WhichOneof("record_type") == "history":
+                    row = items(record.history.item)
+                    said = record.history
+                    step = said.step.num if said.HasField("step") else row.get("_step", 0)
+                    time = row.get("_timestamp", self.run.started or 0.0)
+                    logged = {key: value for key, value in row.items() if key not in STAMPS}
+                    yield step, time, {key: values.logged(key, value) for key, value in logged.items()}
 
 
 def _lay(place: dict[str, Any], values: Mapping[str, Any]) -> None:

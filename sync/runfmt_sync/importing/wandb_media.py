@@ -26,14 +26,14 @@ class Values:
     is null, and a line in ``losses``.
     """
 
-    def __init__(self, files: Path, losses: list[str]) -> None:
-        self._files, self._losses = files, losses
-        self.labels: dict[str, Any] = {}
+    def __init__(self, files: Path, labels: Mapping[str, Any], losses: list[str]) -> None:
+        self._files, self._labels, self._losses = files, labels, losses
         self._makers = {
             "image-file": self._image,
             "images/separated": self._images,
             "histogram": self._histogram,
             "table-file": self._table,
+            **dict.fromkeys(("html", "audio", "videos", "object3D"), self._batch),
         }
 
     def logged(self, key: str, value: Any) -> Any:
@@ -65,13 +65,22 @@ class Values:
         return Image(self._path(value), None, caption, grouping, boxes=boxes, masks=masks)
 
     def _labels_of(self, key: str, name: str) -> Any:
-        return self.labels.get(f"{key}_wandb_delimeter_{name}", {}).get("value")
+        return self._labels.get(f"{key}_wandb_delimeter_{name}", {}).get("value")
 
     def _images(self, key: str, value: Mapping[str, Any]) -> list[Media]:
         parts = (value.get(name) or repeat(None) for name in ("captions", "all_masks", "all_boxes"))
         return [
             self._image(key, {"path": path, "caption": caption or None, "masks": masks, "boxes": boxes})
             for path, caption, masks, boxes in zip(value["filenames"], *parts, strict=False)
+        ]
+
+    def _batch(self, key: str, value: Mapping[str, Any]) -> list[Any]:
+        """A list of media of another kind, which stands under the kind's name."""
+        [items] = [inner for inner in value.values() if isinstance(inner, list) and _are_media(inner)]
+        captions = value.get("captions") or repeat(None)
+        named = zip(items, captions, strict=False)
+        return [
+            self.logged(key, {**item, "caption": caption or item.get("caption")}) for item, caption in named
         ]
 
     def _histogram(self, _: str, value: Mapping[str, Any]) -> Media:
@@ -94,3 +103,7 @@ class Values:
         if not is_safe(path):
             raise ValueError(f"{path!r} lies elsewhere")
         return (self._files / path).resolve(strict=True)
+
+
+def _are_media(items: list[Any]) -> bool:
+    return bool(items) and all(isinstance(item, Mapping) and "_type" in item for item in items)

@@ -118,9 +118,10 @@ def _write_streams(old: OldRun, folder: Path) -> None:
             sink = DirectorySink(folder, strict=True)
             lines = (encode(normalise_row(row, sink), normal=True) for row in rows)
             (folder / stream_name(kind)).write_bytes(b"".join(lines))
-    if old.console is not None:
-        text = old.console.read_bytes()
-        replace(folder / stream_name("console"), text if text.endswith(b"\n") or not text else text + b"\n")
+    if old.console:
+        texts = (path.read_bytes() for path in old.console)
+        whole = (text if text.endswith(b"\n") or not text else text + b"\n" for text in texts)
+        (folder / stream_name("console")).write_bytes(b"".join(whole))
 
 
 def _put(source: Path | bytes, folder: Path, path: str) -> None:
