@@ -23,7 +23,11 @@ const lastPart = (id) => id.split('-').at(-1) || id;
 
 function groupsBy(items, key) {
   const groups = new Map();
-  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
+  for (const item of items) {
+    const name = key(item);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(item);
+  }
   return groups.values();
 }
 
