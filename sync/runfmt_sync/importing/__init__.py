@@ -110,13 +110,19 @@ def _each(source: str, place: Path) -> Iterator[tuple[str, OldRun | Exception]]:
 
 
 def _walk(top: Path) -> Iterator[tuple[str, OldRun | Exception]]:
+    told: set[Path] = set()
     for folder, below, names in os.walk(top):
+        if Path(folder).absolute() in told:
+            below.clear()
+            continue
         below[:] = sorted(name for name in below if not name.startswith("."))
         for find in FINDERS:
             found = _found(find, Path(folder), names)
             if found is None:
                 continue
-            yield from ((folder, old) for old in found)
+            for old in found:
+                told.update([] if isinstance(old, Exception) else old.folders)
+                yield folder, old
             if find is not tensorboard.find:  # whose runs lie in each other
                 below.clear()
             break

@@ -53,6 +53,8 @@ class OldRun:
     system: list[dict[str, Any]] = field(default_factory=list)
     console: list[Path] = field(default_factory=list)
     files: dict[str, Path | bytes] = field(default_factory=dict)
+    folders: list[Path] = field(default_factory=list)
+    """All that it lies in, where that may be several."""
     losses: list[str] = field(default_factory=list)
 
     @property

@@ -33,8 +33,7 @@ def find(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
 def _runs(logs: Iterable[Path]) -> Iterator[OldRun]:
     for log in logs:
         parts = sorted(log.absolute().parent.parent.glob(f"*run-*/{log.name}"), key=_begun) or [log]
-        if parts[0].parent.name == log.absolute().parent.name or log.parent.is_symlink():
-            yield _Reader(parts).run
+        yield _Reader(parts).run
 
 
 def _begun(log: Path) -> str:
@@ -60,7 +59,7 @@ class _Reader:
             raise UsageError(
                 f"{logs[0]} says nothing of a run: it was cut off, or damaged, at its very beginning"
             )
-        run.rows = self._rows()
+        run.rows, run.folders = self._rows(), [log.parent for log in logs]
 
     def _read(self, log: Path) -> Iterator[Any]:
         """The records of a log up to where it is damaged."""
