@@ -160,10 +160,12 @@ function readPoint(placed, px, py, xName, yName) {
   return { title: name || 'Point', rows };
 }
 
-const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
+/** A text with so many letters at most. */
+const cut = (text, most = LONGEST) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 function drawBars({ bars, xName }, width, height) {
-  const left = LEFT + Math.min(Math.max(...bars.map(({ label }) => cut(label).length)) * LETTER, width / 3);
+  const most = Math.min(LONGEST, Math.max(Math.floor(width / 3 / LETTER), 4));
+  const left = LEFT + Math.max(...bars.map(({ label }) => cut(label, most).length)) * LETTER;
   const values = bars.map(({ value }) => value);
   const x = makeScale(rangeOf([0, ...values]), [left, width - RIGHT - 56]);
   const row = Math.min((height - BOTTOM - TOP) / bars.length, 44);
@@ -172,7 +174,7 @@ function drawBars({ bars, xName }, width, height) {
     const [y, end] = [TOP + i * row, x.place(value)];
     const middle = y + row / 2 + 4;
     return [
-      s('text', { x: left - 8, y: middle, 'text-anchor': 'end', text: cut(label) }),
+      s('text', { x: left - 8, y: middle, 'text-anchor': 'end', text: cut(label, most) }),
       s('rect', {
         x: Math.min(zero, end),
         y: y + row * 0.14,

@@ -57,7 +57,7 @@ function axisTool() {
 
 /** Whose streams are shown, where there are several. @returns {Tool} */
 function writerTool() {
-  const button = menuButton('list', 'Writers', '', openWriters);
+  const button = menuButton('list', 'Writers', '', openWriters, 'writers');
   const update = () => {
     const now = writersIn(view);
     button.hidden = metrics.writers.length < 2 && !view.writers.length;
