@@ -44,10 +44,16 @@ def test_names_are_read_whole(phone, view):
 
 def test_name_stays_in_sight_beside_the_columns(phone):
     page = phone("table")
-    name = page.locator(".name-cell")
-    expect(name).to_be_visible()
-    page.locator(".scroller").evaluate("(one) => { one.scrollLeft = 300; }")
-    assert 0 <= name.bounding_box()["x"] < 60
+    expect(page.locator(".name-cell")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Duration")).to_be_attached()
+    scrolled, left = page.locator(".scroller").evaluate(
+        """(one) => {
+            one.scrollLeft = 300;
+            return [one.scrollLeft, one.querySelector('.name-cell').getBoundingClientRect().left];
+        }"""
+    )
+    assert scrolled > 100
+    assert 0 <= left < 60
 
 
 @pytest.mark.parametrize("selector", ["html", ".plot canvas:last-child"])
