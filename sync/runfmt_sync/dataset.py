@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 from runfmt.documents import replace, temporary_beside
 from runfmt.frames import ABOUT, AnyPath, readable_runs, warn_of_losses
@@ -58,8 +59,13 @@ def unique_runs(paths: Sequence[AnyPath]) -> dict[str, StoredRun]:
     """The readable runs in folders and behind URLs, by uid; of copies the first."""
     runs: dict[str, StoredRun] = {}
     for run in readable_runs(paths):
-        runs.setdefault(str(run.uid or run.id), run)
+        runs.setdefault(_uid(run), run)
     return runs
+
+
+def _uid(run: StoredRun) -> str:
+    """The uid, or for a damaged run one of the place where it lies."""
+    return run.uid or str(uuid5(NAMESPACE_URL, run.where))
 
 
 def runs_table(runs: Iterable[StoredRun]) -> pa.Table:
@@ -75,7 +81,7 @@ def runs_table(runs: Iterable[StoredRun]) -> pa.Table:
 
 def _run_row(run: StoredRun) -> dict[str, Any]:
     said = {name: run.attributes.get(name) for name in ABOUT}
-    rows = {"id": run.id, "uid": run.uid, "state": run.state(), "path": run.where}
+    rows = {"id": run.id, "uid": _uid(run), "state": run.state(), "path": run.where}
     tags = [tag for tag in said["tags"] or () if isinstance(tag, str)]
     documents = {
         name: encode_document(document, compact=True).decode().strip()
@@ -104,7 +110,7 @@ def write_points(run: StoredRun, path: Path) -> bool:
     from pyarrow import parquet
 
     made_of = _made_of(run)
-    if path.is_file() and (parquet.read_schema(path).metadata or {}).get(MADE_OF) == made_of:
+    if _is_made_of(path, made_of):
         return False
     schema = _schema().with_metadata({MADE_OF: made_of})
     temporary = temporary_beside(path)
@@ -116,6 +122,17 @@ def write_points(run: StoredRun, path: Path) -> bool:
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _is_made_of(path: Path, made_of: bytes) -> bool:
+    """Whether a file is there, is whole, and was made of these streams."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return (parquet.read_schema(path).metadata or {}).get(MADE_OF) == made_of
+    except (FileNotFoundError, pa.ArrowException):
+        return False
 
 
 TEXTS = ["uid", "writer", "key"]
@@ -147,7 +164,7 @@ def _points(run: StoredRun, schema: pa.Schema) -> Iterator[pa.Table]:
     for writer in index.writers():
         for key in index.numbers(writer=writer):
             step, time, value = index.column(key, writer=writer)
-            words = [pa.repeat(text, len(step)) for text in (str(run.uid or run.id), writer, key)]
+            words = [pa.repeat(text, len(step)) for text in (_uid(run), writer, key)]
             numbers = [pa.array(step), pa.array(time, from_pandas=True), pa.array(value)]
             yield pa.Table.from_arrays([*words, *numbers], schema=schema)
 

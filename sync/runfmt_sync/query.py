@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
-
-import orjson
 
 from runfmt.errors import MissingLibrary, UsageError
 from runfmt.frames import AnyPath
@@ -26,9 +25,24 @@ class Answer:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """The rows as plain JSON, with NaN and the infinities as in the format's own rows (R035)."""
-        named = (dict(zip(self.columns, row, strict=True)) for row in self.rows)
-        return [orjson.loads(orjson.dumps(marked(row), default=str)) for row in named]
+        """The rows by column, with NaN and the infinities as in the format's own rows (R035)."""
+        return [_without_nonfinite(marked(dict(zip(self.columns, row, strict=True)))) for row in self.rows]
+
+
+def _without_nonfinite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _without_nonfinite(inner) for key, inner in value.items()}
+    return [_without_nonfinite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names of columns; those that are there several times are numbered from the second on."""
+    return [
+        name if name not in names[:at] else f"{name} ({names[:at].count(name) + 1})"
+        for at, name in enumerate(names)
+    ]
 
 
 def query(sql: str, paths: Sequence[AnyPath]) -> Answer:
@@ -57,6 +71,9 @@ def query(sql: str, paths: Sequence[AnyPath]) -> Answer:
         )
         try:
             found = database.execute(sql)
-            return Answer([str(column[0]) for column in found.description or ()], found.fetchall())
+            if found is None:
+                raise UsageError("there is no question: ask something, as `select * from runs`")
+            names = [str(column[0]) for column in found.description or ()]
+            return Answer(_distinct(names), found.fetchall())
         except duckdb.Error as error:
             raise UsageError(f"DuckDB says: {error}") from error

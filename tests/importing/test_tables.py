@@ -67,6 +67,7 @@ def test_csv_gives_numbers_words_and_gaps(tmp_path, imported):
         ("\ufeffstep,loss\n3,1\n", [{"_step": 3, "loss": 1}]),
         ("step;loss\n0;1,5\n", [{"_step": 0, "loss": 1.5}]),
         ("step\tloss\n0\t1.5\n", [{"_step": 0, "loss": 1.5}]),
+        ('"a;b;c",loss\n1,2\n', [{"_step": 0, "a;b;c": 1, "loss": 2}]),
         ('step,"a,b",note\n0,1,"x ""y""\nz"\n', [{"_step": 0, "a,b": 1, "note": 'x "y"\nz'}]),
         ("step,loss,loss\n0,1,2\n", [{"_step": 0, "loss": 1, "loss (2)": 2}]),
         ("step,id,n\n0,007,1_000\n", [{"_step": 0, "id": "007", "n": "1_000"}]),
@@ -83,6 +84,66 @@ def test_csv_of_any_make_is_read(tmp_path, imported, text, rows):
     outcome = imported(tmp_path / "x.csv")["x"]
     assert (outcome.status, outcome.notes) == ("synced", [])
     assert imported.rows("x") == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("step,loss\n0,1\n,2\n10,4\n", [(0, 1), (1, 2), (2, 4)]),
+        ("epoch,loss\n1,5\n1,4\n2,3\n", [(0, 5), (1, 4), (2, 3)]),
+        ("step,loss\n5,1\n3,2\n5,3\n", [(0, 1), (1, 2), (2, 3)]),
+        ("step,loss,acc\n1,5,\n1,,7\n2,3,\n", [(1, 5), (2, 3)]),
+    ],
+)
+def test_no_row_hides_another(tmp_path, imported, text, rows):
+    (tmp_path / "x.csv").write_text(text)
+    imported(tmp_path / "x.csv")
+    assert [(row["_step"], row["loss"]) for row in imported.rows("x")] == rows
+
+
+def test_last_line_that_may_still_be_written_is_taken_when_it_is_whole(tmp_path, imported):
+    table = tmp_path / "x.csv"
+    table.write_text("step,loss\n0,1\n1,0.5")
+    [note] = imported(table)["x"].notes
+    assert note == "left out the last line, which has no end and was written just now"
+    table.write_text("step,loss\n0,1\n1,0.5423")
+    os.utime(table, (1_700_000_000, 1_700_000_000))
+    assert imported(table)["x"].notes == []
+    assert [row["loss"] for row in imported.rows("x")] == [1, 0.5423]
+
+
+def test_numbers_that_are_no_dates_stay_numbers(tmp_path, imported):
+    (tmp_path / "x.csv").write_text("epoch,time,date,loss\n1,10.5,20240101,3\n2,11.5,20240102,2\n")
+    imported(tmp_path / "x.csv")
+    assert imported.rows("x")[0] == {"_step": 1, "epoch": 1, "time": 10.5, "date": 20240101, "loss": 3}
+
+
+def test_table_is_the_same_by_any_name_of_its_place(tmp_path, imported):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "x.csv").write_text("loss\n1\n")
+    (tmp_path / "link").symlink_to(tmp_path)
+    imported(tmp_path / "x.csv")
+    imported.again(tmp_path / "a" / ".." / "x.csv")
+    imported.again(tmp_path / "link" / "x.csv")
+
+
+def test_file_that_cannot_be_read_stops_no_other(tmp_path, imported):
+    (tmp_path / "deep.jsonl").write_text(
+        '{"a":' + "[" * 100_000 + '\n{"path":{"_type":"image-file","path":"../x"},"b":1}\n'
+    )
+    (tmp_path / "bad.db").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    (tmp_path / "latin.csv").write_bytes("gr\u00f6\u00dfe\n1\n".encode("latin-1"))
+    (tmp_path / "wide.csv").write_text("loss\n1\n", encoding="utf-16")
+    names = ("deep.jsonl", "latin.csv", "wide.csv")
+    outcomes = imported(tmp_path, *(tmp_path / name for name in names))
+    assert outcomes["deep"].notes == [
+        "left out line 1, which is no JSON object", "left out 'path', which names a file that is not known"
+    ]  # fmt: skip
+    assert imported.rows("deep") == [{"_step": 0, "path": None, "b": 1}]
+    assert "not in UTF-8" in outcomes["latin"].notes[0]
+    assert imported.rows("wide") == [{"_step": 0, "loss": 1}]
+    [bad] = (outcome for outcome in outcomes.values() if outcome.status == "failed")
+    assert "not a database" in bad.problems[0]
 
 
 def test_what_a_table_has_too_much_is_left_out_and_said(tmp_path, imported):

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from runfmt.reading import StoredRun, find_runs
 from runfmt_sync.importing.wandb_media import Values
 
 WRITER = """
@@ -200,7 +201,59 @@ for step in (20, 30):
     imported.again(last)
     shutil.rmtree(last)
     [problem] = imported(source)["abc"].problems
-    assert problem.endswith("remove it, and import again")
+    assert problem.endswith("remove the run here, and import again")
+
+
+def test_runs_of_one_id_in_two_projects_are_two_runs(tmp_path, imported):
+    environment = {"WANDB_ERROR_REPORTING": "false", "HOME": str(tmp_path)}
+    code = """
+import sys, wandb
+for number, project in enumerate(("one", "two")):
+    quiet = wandb.Settings(silent=True, console="off")
+    with wandb.init(id="same", project=project, mode="offline", dir=sys.argv[1], settings=quiet) as run:
+        run.log({"loss": number})
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=os.environ | environment)
+    assert [*imported(tmp_path / "wandb")] == ["same"]
+    found = {
+        run.document["project"]: run.history().rows[0]["loss"]
+        for run in map(StoredRun, find_runs(imported.folder))
+    }
+    assert found == {"one": 0, "two": 1}
+
+
+def test_run_that_is_imported_while_it_is_written_goes_on(tmp_path, imported):
+    environment = {"WANDB_ERROR_REPORTING": "false", "HOME": str(tmp_path)}
+    code = """
+import sys, wandb
+quiet = wandb.Settings(silent=True, console="off")
+run = wandb.init(id="live", project="p", mode="offline", dir=sys.argv[1], settings=quiet)
+run.summary["best"] = 1
+for step in range(3000):
+    run.log({"loss": step})
+print("look", flush=True)
+sys.stdin.readline()
+run.define_metric("m", summary="max")
+run.summary["best"] = 2
+run.log({"m": 1, "gone": 1})
+del run.summary["gone"]
+run.finish()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], env=os.environ | environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.readline()
+    outcome = imported(tmp_path / "wandb")["live"]
+    assert (outcome.status, outcome.problems) == ("synced", [])
+    assert imported.run("live").document["state"] == "running"
+    process.communicate("\n", timeout=60)
+    outcome = imported(tmp_path / "wandb")["live"]
+    assert (outcome.status, outcome.problems) == ("synced", [])
+    summary = imported.run("live").summary
+    assert (summary["loss"], summary["best"], summary["m"]) == (2999, 2, {"max": 1})
+    assert "gone" not in summary
+    assert len(imported.rows("live")) == 3001
 
 
 def test_paths_in_a_log_lead_to_no_other_files(tmp_path):

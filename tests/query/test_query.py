@@ -101,7 +101,23 @@ def test_broken_run_is_warned_of_and_left_out(runs):
         query("select 1", [runs / "fast" / "media"])
 
 
+def test_damaged_run_has_its_points_too(runs):
+    (runs / "slow" / "run.json").write_text("{garbage")
+    found = query("select run, count(*) from metrics where key = 'loss' group by run order by run", [runs])
+    assert found.rows == [("fast", 10), ("slow", 10)]
+
+
+def test_file_that_was_cut_is_made_again(runs, state):
+    count = "select count(*) from metrics where key = 'loss'"
+    assert query(count, [runs]).rows == [(20,)]
+    for path in (state / "parquet").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert query(count, [runs]).rows == [(20,)]
+
+
 def test_question_that_is_none_is_a_mistake(runs):
+    with pytest.raises(UsageError, match="ask something"):
+        query("", [runs])
     with pytest.raises(UsageError, match="syntax error"):
         query("selec", [runs])
 
@@ -182,5 +198,7 @@ def test_commands_print_tables_json_and_what_was_written(runs, runfmt):
         runfmt("query", "select max(value) as top, 'a' as b from metrics", runs, "--json").stdout
     )
     assert row == {"top": None, "b": "a", "_nonfinite": {"/top": "NaN"}}
+    sql = "select 100000000000000000000::hugeint as x, 1 as a, 2 as a"
+    assert json.loads(runfmt("query", sql, runs, "--json").stdout) == [{"x": 10**20, "a": 1, "a (2)": 2}]
     assert runfmt("export", runs, "-o", "dataset/").stdout == "2 runs in dataset/, 2 of them written anew\n"
     assert "--runs and --keys" in runfmt("export", runs, "-o", "dataset/", "--runs", code=2).stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ FINDERS: tuple[Finder, ...] = (
     wandb.find, mlflow.find, trackio.find, tables.find_lightning, tensorboard.find
 )  # fmt: skip
 """Look at a folder and the names of its files, below which nobody else looks; None if it is another's."""
-UNREADABLE = (FormatError, UsageError, OSError, ValueError)
+UNREADABLE = (FormatError, UsageError, OSError, ValueError, sqlite3.Error)
 TABLES = (".csv", ".jsonl", ".ndjson")
 
 
@@ -85,9 +86,9 @@ def _import(
         [outcome] = push.run([made])
         outcome.folder = remote.store.seen(old.uid) or place.parent / old.safe_id
         if any("diverged" in problem or "ahead" in problem for problem in outcome.problems):
-            outcome.problems = [f"{outcome.folder} has other rows than {folder}: remove it, and import again"]
+            outcome.problems = [f"other rows than in {folder}: remove the run here, and import again"]
         shutil.rmtree(made)
-    except (Error, OSError, ValueError, TypeError) as error:
+    except (Error, OSError, ValueError, TypeError, sqlite3.Error) as error:
         outcome.id, outcome.uid, outcome.problems = old.safe_id, old.uid, [f"{folder}: {explain(error)}"]
         shutil.rmtree(place / old.safe_id, ignore_errors=True)
     outcome.notes += [f"left out {loss}" for loss in dict.fromkeys(old.losses)]

@@ -23,6 +23,7 @@ STATES = {
 }
 NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """What the file store writes for a state."""
+INPUTS = "the datasets that were logged as inputs"
 API = "/api/2.0/mlflow"
 PAGE, HISTORY = 1000, 25_000
 """Experiments or runs, and points, that are asked for at once."""
@@ -44,6 +45,8 @@ def _in_folder(folder: Path, meta: Mapping[str, Any]) -> OldRun:
     run = _run(about, str(project or folder.parent.name), _texts(folder / "params"), _texts(folder / "tags"))
     run.rows = rows_of(_points_in(folder / "metrics"))
     run.files = {**_files(folder / "artifacts")}
+    if (folder / "inputs").exists():
+        run.losses.append(INPUTS)
     return run
 
 
@@ -52,6 +55,7 @@ def _run(info: Mapping[str, Any], project: str, params: Mapping[str, str], tags:
     run = OldRun(f"mlflow:{info['run_id']}", str(info["run_id"]))
     name = info.get("run_name") or tags.get("mlflow.runName") or run.id
     run.about = {"project": project, "name": str(name), "notes": tags.get("mlflow.note.content", "")}
+    run.about["group"] = tags.get("mlflow.parentRunId", "")
     own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
     run.about["tags"] = sorted(f"{key}={value}" if value else key for key, value in own.items())
     run.config = {key: literal(value) for key, value in params.items()}
@@ -145,6 +149,8 @@ class _Source(Server):
         run = _run(found["info"], project, by_key(data, "params"), by_key(data, "tags"))
         points = [p for metric in data.get("metrics", ()) for p in self._points(run.id, metric["key"])]
         run.rows = rows_of(points)
+        if found.get("inputs", {}).get("dataset_inputs"):
+            run.losses.append(INPUTS)
         run.files = {path: self._fetched(run.id, path, place) for path in self._paths(run.id, "")}
         return run
 

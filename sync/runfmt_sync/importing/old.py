@@ -15,14 +15,16 @@ from runfmt.errors import FormatError
 from runfmt.layout import id_problem
 from runfmt.media import Media, MediaFile
 
-__all__ = ["OldRow", "OldRun", "Point", "literal", "medium", "rows_of", "spelled"]
+__all__ = ["Control", "OldRow", "OldRun", "Point", "literal", "medium", "rows_of", "spelled"]
 
 OldRow = tuple[int, float, Mapping[str, Any]]
 """Step, Unix seconds, values by key: what ``log`` was given, media too."""
 Point = tuple[int, float, str, Any]
 """Step, Unix seconds, key, value: one value of a tool that knows no rows."""
-TOGETHER = 1.0
-"""Seconds within which the points of a step were logged together."""
+
+
+class Control(dict[str, Any]):
+    """Stands in place of a row's values for a control row: what follows from there on."""
 
 
 @dataclass
@@ -48,7 +50,8 @@ class OldRun:
     is_undated: bool = False
     """Whether ``started`` is only when the file was last written; rows without a time have it too."""
     ended: float | None = None
-    definitions: list[dict[str, Any]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    """Paths that were taken out of the summary."""
     events: list[dict[str, Any]] = field(default_factory=list)
     system: list[dict[str, Any]] = field(default_factory=list)
     console: list[Path] = field(default_factory=list)
@@ -71,10 +74,13 @@ class OldRun:
 
 
 def rows_of(points: Iterable[Point]) -> Iterator[OldRow]:
-    """Rows of points, sorted by time: those of a step within a second are one, at the time of the first."""
+    """Rows of points, sorted by time; those of one step and one moment were logged together.
+
+    Other points of the step are rows of their own, so that what comes later changes none of them.
+    """
     step, time, row = 0, 0.0, dict[str, Any]()
     for at, when, key, value in sorted(points, key=lambda point: (point[1], point[0])):
-        if row and (at != step or key in row or not 0 <= when - time < TOGETHER):
+        if row and ((at, when) != (step, time) or key in row):
             yield step, time, row
             row = {}
         if not row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +19,9 @@ __all__ = ["find_lightning", "read_table"]
 STEPS = ("_step", "step", "global_step", "Step", "iteration", "epoch")
 """What the column of the steps is called; of several, the first here."""
 TIMES = ("_timestamp", "timestamp", "time", "wall_time", "Wall time", "datetime", "date")
+SETTLED = 60.0
+"""Seconds after which a last line without an end is taken for whole."""
+QUOTED = re.compile(r'"[^"]*"')
 WORDS = {"true": True, "false": False}
 INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 NUMBER = re.compile(
@@ -29,47 +33,55 @@ def find_lightning(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | Non
     """The run that Lightning's ``CSVLogger`` wrote into a folder: its rows beside its hyperparameters."""
     if not {"metrics.csv", "hparams.yaml"} <= set(names):
         return None
-    run = read_table(folder / "metrics.csv")
-    run.origin, run.id = f"lightning:{folder.absolute()}", folder.absolute().name
-    run.about = {"project": folder.absolute().parent.name}
+    folder = folder.resolve()
+    run = _read_table(folder / "metrics.csv", "step")
+    run.origin, run.id = f"lightning:{folder}", folder.name
+    run.about = {"project": folder.parent.name}
     run.config = _yaml(folder / "hparams.yaml")
     return [run]
 
 
 def read_table(path: Path) -> OldRun:
     """The run of one file, a row a step."""
-    path = path.absolute()
+    return _read_table(path.resolve())
+
+
+def _read_table(path: Path, column: str | None = None) -> OldRun:
     run = OldRun(f"file:{path}", path.stem, about={"project": path.parent.name})
     read = _csv if path.suffix.lower() == ".csv" else _json_lines
     run.started, run.is_undated = path.stat().st_mtime, True
-    run.rows = _with_steps(lambda: read(path, run), run)
+    run.rows = _with_steps(lambda: read(path, run), run, column)
     return run
 
 
-def _with_steps(read: Callable[[], Iterable[Mapping[str, Any]]], run: OldRun) -> Iterator[OldRow]:
+def _with_steps(
+    read: Callable[[], Iterable[Mapping[str, Any]]], run: OldRun, column: str | None
+) -> Iterator[OldRow]:
     """Find step and time of rows: in their columns, else their number and the time of the run."""
-    column = _step_column(read())
-    step = 0 if column else -1
-    for row in read():
-        step = int(row.get(column, step)) if column else step + 1
-        time = next((name for name in TIMES if name in row and _seconds(row[name]) is not None), None)
-        used = {column if column != "epoch" else None, time, "_runtime"}
+    column = column or _step_column(read())
+    for number, row in enumerate(read()):
+        dated = next((name for name in TIMES if name in row and _seconds(row[name]) is not None), None)
+        used = {column if column != "epoch" else None, dated}
         values = {key: value for key, value in row.items() if key not in used}
-        yield step, _time(row, time, run), values
-
-
-def _time(row: Mapping[str, Any], column: str | None, run: OldRun) -> float:
-    return (run.started if column is None else _seconds(row[column])) or 0.0
+        step = number if column is None else int(row.get(column, number))
+        yield step, (run.started if dated is None else _seconds(row[dated])) or 0.0, values
 
 
 def _step_column(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """The column of the steps: one that holds nothing but integers."""
-    found: dict[str, bool] = {}
+    """The column of the steps: an integer in every row, never falling, by which no row hides another."""
+    left: dict[str, dict[str, Any]] = {name: {} for name in STEPS}
     for row in rows:
-        for name in STEPS:
-            if name in row:
-                found[name] = found.get(name, True) and _is_integer(row[name])
-    return next((name for name in STEPS if found.get(name)), None)
+        for name, before in [*left.items()]:
+            step: Any = row.get(name)
+            if not _is_integer(step) or step < before.get(name, step):
+                del left[name]
+            elif step > before.get(name, step - 1):
+                left[name] = dict(row)
+            elif any(before.get(key, value) != value for key, value in row.items() if key not in TIMES):
+                del left[name]
+            else:
+                left[name] = {**before, **row}
+    return next(iter(left), None)
 
 
 def _is_integer(value: Any) -> bool:
@@ -78,8 +90,8 @@ def _is_integer(value: Any) -> bool:
 
 def _seconds(value: Any) -> float | None:
     """Unix seconds of a number or of a date as in ISO 8601, which is UTC unless it says otherwise."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15:
-        return value / 1000 if abs(value) > 1e11 else float(value)
+    if isinstance(value, (int, float)):  # since 2001; others count something else
+        return next((value / unit for unit in (1, 1000) if 1e9 <= value / unit < 1e11), None)
     try:
         moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
     except ValueError:
@@ -89,11 +101,13 @@ def _seconds(value: Any) -> float | None:
 
 def _csv(path: Path, run: OldRun) -> Iterator[Mapping[str, Any]]:
     """The rows of a file with commas, semicolons (then with commas in numbers) or tabs between."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
         head = file.readline()
-        between = max(",;\t", key=head.count)
+        if "\ufffd" in head:
+            run.losses.append("letters in the names of columns: the file is not in UTF-8")
+        between = max(",;\t", key=QUOTED.sub("", head).count)
         file.seek(0)
-        reader = csv.reader(file, delimiter=between)
+        reader = csv.reader(_settled(file, path, run), delimiter=between)
         try:
             names = _distinct(next(reader, []))
             for cells in reader:
@@ -103,6 +117,20 @@ def _csv(path: Path, run: OldRun) -> Iterator[Mapping[str, Any]]:
                 yield {name: _cell(text, between) for name, text in named if name and text}
         except csv.Error as error:
             raise FormatError("R023", f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _settled(lines: Iterable[str], path: Path, run: OldRun) -> Iterator[str]:
+    """Lines, but for a last one that has no end yet in a file that was written just now."""
+    for line in lines:
+        if not line.endswith(("\n", "\r")) and time.time() - path.stat().st_mtime < SETTLED:
+            run.losses.append("the last line, which has no end and was written just now")
+        else:
+            yield line
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
@@ -132,7 +160,7 @@ def _json_lines(path: Path, run: OldRun) -> Iterator[Mapping[str, Any]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if isinstance(row, dict):
                 yield row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from runfmt.errors import MissingLibrary, UsageError
 from runfmt.media import Histogram, Media
 from runfmt_sync.importing.old import OldRun, Point, medium, rows_of
+from runfmt_sync.trackers.eventfile import masked_crc
 
 __all__ = ["find"]
 
@@ -27,7 +29,7 @@ def _run(folder: Path, logs: list[Path]) -> OldRun:
     run.about = {"project": folder.parent.name}
     points: list[Point] = []
     for log in logs:
-        for event in _events(log):
+        for event in _events(log, run.losses):
             run.started = min(run.started or event.wall_time, event.wall_time)
             run.ended = max(run.ended or event.wall_time, event.wall_time)
             points += _points(run, event)
@@ -35,7 +37,7 @@ def _run(folder: Path, logs: list[Path]) -> OldRun:
     return run
 
 
-def _events(log: Path) -> Iterator[Any]:
+def _events(log: Path, losses: list[str]) -> Iterator[Any]:
     """The events of a file as far as they are whole, in their newest form."""
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -44,10 +46,32 @@ def _events(log: Path) -> Iterator[Any]:
     with log.open("rb") as file:
         if not file.read(1):
             return
+    count = 0
     try:
-        yield from EventFileLoader(str(log)).Load()
+        for event in EventFileLoader(str(log)).Load():
+            count += 1
+            yield event
+        if count < _records(log):
+            losses.append(f"what comes behind event {count:,} of {log.name}, where it is damaged")
     except Exception as error:  # protobuf and numpy have no common one
         raise UsageError(f"{log} cannot be read as event file: {error}") from error
+
+
+def _records(log: Path) -> int:
+    """How many records a file holds; what has no right head counts as one, an unfinished end as none.
+
+    A record is a length, its checksum, so many bytes, and theirs.
+    """
+    count, size = 0, log.stat().st_size
+    with log.open("rb") as file:
+        while len(head := file.read(12)) == 12:
+            if head[8:] != masked_crc(head[:8]):
+                return count + 1
+            file.seek(int.from_bytes(head[:8], "little") + 4, os.SEEK_CUR)
+            if file.tell() > size:
+                break
+            count += 1
+    return count
 
 
 def _points(run: OldRun, event: Any) -> Iterator[Point]:

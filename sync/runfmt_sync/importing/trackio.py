@@ -45,7 +45,9 @@ def _is_project(path: Path) -> bool:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    log = path.with_name(f"{path.name}-wal")
+    is_quiet = not (log.exists() and log.stat().st_size)  # then SQLite need not even touch what lies beside
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{'immutable=1' if is_quiet else 'mode=ro'}", uri=True)
 
 
 def _read_project(path: Path) -> Iterator[OldRun]:

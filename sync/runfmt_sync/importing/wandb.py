@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from runfmt.errors import UsageError
 from runfmt.layout import ARTIFACT
-from runfmt.rows import encode_document
+from runfmt.rows import encode_document, escape
 from runfmt_sync.digests import prove_file
-from runfmt_sync.importing.old import OldRow, OldRun, spelled
+from runfmt_sync.importing.old import Control, OldRow, OldRun, spelled
 from runfmt_sync.importing.wandb_media import Values
 from runfmt_sync.wandb_log import items, read_log
 
@@ -32,13 +33,22 @@ def find(folder: Path, names: Iterable[str]) -> Iterable[OldRun] | None:
 
 def _runs(logs: Iterable[Path]) -> Iterator[OldRun]:
     for log in logs:
-        parts = sorted(log.absolute().parent.parent.glob(f"*run-*/{log.name}"), key=_begun) or [log]
-        yield _Reader(parts).run
+        beside = sorted(log.absolute().parent.parent.glob(f"*run-*/{log.name}"), key=_begun)
+        yield _Reader([other for other in beside if _origin(other) == _origin(log)] or [log]).run
 
 
 def _begun(log: Path) -> str:
     """What sorts the folders of a run by the time at which they were made, which is in their names."""
     return log.parent.name.removeprefix("offline-")
+
+
+def _origin(log: Path) -> str:
+    """Whose log it is; empty if it does not say."""
+    with suppress(UsageError):
+        for record in read_log(log):
+            if record.WhichOneof("record_type") == "run":
+                return f"wandb:{record.run.entity}/{record.run.project}/{record.run.run_id}"
+    return ""
 
 
 class _Reader:
@@ -73,7 +83,7 @@ class _Reader:
         run.id = said.run_id
         self._time = _seconds(said.start_time)
         run.started = run.started or self._time
-        run.origin = f"wandb:{said.entity}/{said.project}/{said.run_id}"
+        run.origin = run.origin or f"wandb:{said.entity}/{said.project}/{said.run_id}"
         run.about = {
             "project": said.project, "entity": said.entity, "name": said.display_name, "notes": said.notes,
             "tags": list(said.tags), "group": said.run_group, "job_type": said.job_type,
@@ -95,7 +105,9 @@ class _Reader:
         if said.HasField("git"):
             self.run.environment["git"] = {"remote": said.git.remote_url, "commit": said.git.commit}
 
-    def _take_metric(self, said: Any) -> None:
+    @staticmethod
+    def _definition(said: Any) -> dict[str, Any]:
+        """A definition of a metric, empty if it defines nothing."""
         name = said.glob_name or said.name
         found: dict[str, Any] = {"name": name}
         if said.step_metric:
@@ -106,13 +118,14 @@ class _Reader:
             found["hidden"] = True
         if said.goal in (1, 2):
             found["goal"] = "minimize" if said.goal == 1 else "maximize"
-        if len(found) > 1 and not name.startswith("_") and found not in self.run.definitions:
-            self.run.definitions.append(found)
+        return found if len(found) > 1 and not name.startswith("_") else {}
 
     def _take_summary(self, said: Any) -> None:
         _lay(self.run.summary, items(said.update))
         for gone in said.remove:
-            self.run.summary.pop(gone.key or ".".join(gone.nested_key), None)
+            keys = [*gone.nested_key] or [gone.key]
+            _remove(self.run.summary, keys)
+            self.run.removed.append(".".join(map(escape, keys)))
 
     def _take_stats(self, said: Any) -> None:
         self._time = _seconds(said.timestamp)
@@ -169,16 +182,28 @@ class _Reader:
             self.run.console.append(console)
 
     def _rows(self) -> Iterator[OldRow]:
+        step, time, defined = 0, self.run.started or 0.0, list[Any]()
         for log in self._logs:
             values = Values(log.parent / "files", self._labels, self.run.losses)
             for record in self._read(log):
-                if record.WhichOneof("record_type") == "history":
-                    row = items(record.history.item)
-                    said = record.history
-                    step = said.step.num if said.HasField("step") else row.get("_step", 0)
-                    time = row.get("_timestamp", self.run.started or 0.0)
+                kind = record.WhichOneof("record_type")
+                if kind == "metric" and (found := self._definition(record.metric)) and found not in defined:
+                    defined.append(found)
+                    yield step, time, Control(_define=found)
+                elif kind == "history":
+                    row, said = items(record.history.item), record.history
+                    step = said.step.num if said.HasField("step") else row.get("_step", step)
+                    time = row.get("_timestamp", time)
                     logged = {key: value for key, value in row.items() if key not in STAMPS}
                     yield step, time, {key: values.logged(key, value) for key, value in logged.items()}
+
+
+def _remove(place: dict[str, Any], keys: list[str]) -> None:
+    """Take out what stands at these keys, if it is there."""
+    *above, last = keys
+    for key in above:
+        place = place.get(key) or {}
+    place.pop(last, None)
 
 
 def _lay(place: dict[str, Any], values: Mapping[str, Any]) -> None:

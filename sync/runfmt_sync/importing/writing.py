@@ -16,7 +16,7 @@ from runfmt.media import DirectorySink
 from runfmt.reading import StoredRun
 from runfmt.rows import RESERVED, encode, leaves
 from runfmt.values import normalise_config, normalise_row
-from runfmt_sync.importing.old import OldRun, spelled
+from runfmt_sync.importing.old import Control, OldRun, spelled
 
 __all__ = ["workshop", "write_run"]
 
@@ -64,19 +64,18 @@ def write_run(old: OldRun, place: Path) -> Path:
 def _write_metrics(old: OldRun, folder: Path) -> tuple[int, float]:
     """Write the history; gives the last step and the latest time."""
     sink = DirectorySink(folder, strict=True)
-    last, latest, begun = 0, old.started or 0.0, False
+    last, latest = 0, old.started or 0.0
     with (folder / METRICS).open("xb") as stream:
         for step, time, values in old.rows:
             if not 0 <= step <= MAX_STEP:
                 old.losses.append(f"a row of step {step}: steps are 0 to 2^53-1")
                 continue
-            if not begun:
-                started = old.started or time
-                stream.writelines(_line(step, started, {"_define": said}) for said in old.definitions)
-                begun = True
+            if isinstance(values, Control):
+                stream.write(_line(step, time, values))
+                continue
             try:
-                row = normalise_row({_free(key): value for key, value in values.items()}, sink)
-                stream.write(_line(step, time, row))
+                named = {_free(key): _checked(key, value, old.losses) for key, value in values.items()}
+                stream.write(_line(step, time, normalise_row(named, sink)))
             except (FormatError, UsageError, TypeError) as error:
                 old.losses.append(f"the row of step {step}: {error}")
                 continue
@@ -93,8 +92,18 @@ def _free(key: str) -> str:
     return f"{key}_" if key in RESERVED else key
 
 
+def _checked(key: str, value: Any, losses: list[str]) -> Any:
+    """A value, but for one that claims to name a file of ours."""
+    if isinstance(value, dict):
+        if isinstance(value.get("_type"), str) and "path" in value:
+            losses.append(f"{key!r}, which names a file that is not known")
+            return None
+        return {name: _checked(f"{key}.{name}", inner, losses) for name, inner in value.items()}
+    return value
+
+
 def _write_summary(old: OldRun, folder: Path, newest: tuple[int, float]) -> None:
-    """Say in the history what was set by hand, and write what comes of it."""
+    """Say in the history of a run that ended what was set by hand, and write what comes of it."""
     computed = dict(leaves(StoredRun(folder).recorded_summary()))
     plain = dict(leaves(normalise_row(old.summary, DirectorySink(folder))))
     by_hand = {
@@ -102,9 +111,11 @@ def _write_summary(old: OldRun, folder: Path, newest: tuple[int, float]) -> None
         for path, value in plain.items()
         if not path.startswith("_") and not isinstance(value, dict) and not _same(computed.get(path), value)
     }
-    if by_hand:
+    gone = [path for path in dict.fromkeys(old.removed) if path in computed and path not in plain]
+    said = {name: some for name, some in (("set", by_hand), ("del", gone)) if some}
+    if said and old.state != "running":
         with (folder / METRICS).open("ab") as stream:
-            stream.write(_line(*newest, {"_summary": {"set": by_hand}}))
+            stream.write(_line(*newest, {"_summary": said}))
     replace_document(folder / SUMMARY, StoredRun(folder).recorded_summary())
 
 
@@ -120,8 +131,10 @@ def _write_streams(old: OldRun, folder: Path) -> None:
             (folder / stream_name(kind)).write_bytes(b"".join(lines))
     if old.console:
         texts = (path.read_bytes() for path in old.console)
-        whole = (text if text.endswith(b"\n") or not text else text + b"\n" for text in texts)
-        (folder / stream_name("console")).write_bytes(b"".join(whole))
+        text = b"".join(text if text.endswith(b"\n") or not text else text + b"\n" for text in texts)
+        if old.state == "running" and not old.console[-1].read_bytes().endswith(b"\n"):
+            text = text[: text[:-1].rfind(b"\n") + 1]  # its last line may go on
+        (folder / stream_name("console")).write_bytes(text)
 
 
 def _put(source: Path | bytes, folder: Path, path: str) -> None:

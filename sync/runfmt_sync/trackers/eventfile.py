@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["event", "header", "histogram", "hparams", "pictures", "scalar", "sounds", "text"]
+__all__ = ["event", "header", "histogram", "hparams", "masked_crc", "pictures", "scalar", "sounds", "text"]
 
 FLOAT, DOUBLE, STRING = 1, 2, 7
 """Types of tensors."""
@@ -34,7 +34,7 @@ def _crc_of(byte: int) -> int:
 _CRCS = [_crc_of(byte) for byte in range(256)]
 
 
-def _crc(data: bytes) -> bytes:
+def masked_crc(data: bytes) -> bytes:
     """The masked CRC-32C of a record."""
     crc, crcs = 0xFFFFFFFF, _CRCS
     for byte in data:
@@ -67,7 +67,7 @@ def _double(number: int, value: float) -> bytes:
 
 def _record(message: bytes) -> bytes:
     length = struct.pack("<Q", len(message))
-    return length + _crc(length) + message + _crc(message)
+    return length + masked_crc(length) + message + masked_crc(message)
 
 
 def header(time: float) -> bytes:
