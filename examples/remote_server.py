@@ -49,7 +49,8 @@ def unpack(body):
     rest = io.BytesIO(data)
     extents = [(extent, rest.read(extent["length"])) for extent in json.loads(listing)]
     is_same = {"groups": 1, "sha256": sha256(listing).hexdigest()}.items() <= json.loads(end).items()
-    if not is_same or any(sha256(data).hexdigest() != extent["sha256"] for extent, data in extents):
+    is_all = not rest.read() and bytes(20_480).startswith(body[tar.offset :])  # B003, B008
+    if not (is_same and is_all and all(sha256(data).hexdigest() == one["sha256"] for one, data in extents)):
         raise ValueError("other bytes than were announced")
     return extents
 

@@ -8,9 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import bundles
 import future
 import invalid
 import merge
+import objects
+import receipts
 import recoverable
 import valid
 import write as writing
@@ -24,6 +27,9 @@ GROUPS = {
     "future": future.VECTORS,
     "merge": merge.VECTORS,
     "write": writing.VECTORS,
+    "bundles": bundles.VECTORS,
+    "receipts": receipts.VECTORS,
+    "objects": objects.VECTORS,
 }
 PLACE = Path(__file__).parents[1] / "vectors"
 

@@ -46,7 +46,7 @@ def run(**changes: Any) -> dict[str, Any]:
 
 
 @dataclass
-class _Named:
+class Named:
     """What every vector has: a name in its group, the rules that it shows, and what it is, in a sentence."""
 
     name: str
@@ -58,7 +58,7 @@ class _Named:
 
 
 @dataclass
-class Vector(_Named):
+class Vector(Named):
     """A run, and what a reader must give.
 
     ``files`` maps a path to its contents: a list of lines (see :func:`line`), an object,
@@ -84,8 +84,8 @@ class Vector(_Named):
     def contents(self) -> dict[str, Any]:
         """Everything that lies in the vector's directory, by path."""
         files = {"run.json": self.run, METRICS: self.metrics, **self.files}
-        below = {f"run/{path}": _contents(item) for path, item in files.items() if item is not None}
-        return {**below, "expected.json": _contents(self.expected())}
+        below = {f"run/{path}": as_bytes(item) for path, item in files.items() if item is not None}
+        return {**below, "expected.json": as_bytes(self.expected())}
 
     def expected(self) -> dict[str, Any]:
         problems = [self._problem(*problem) for problem in self.problems]
@@ -115,7 +115,7 @@ class Vector(_Named):
 
 
 @dataclass
-class Merging(_Named):
+class Merging(Named):
     """Two ``edits.json`` of one run, and what both are after they met (R096)."""
 
     ours: dict[str, Any]
@@ -124,11 +124,11 @@ class Merging(_Named):
 
     def contents(self) -> dict[str, Any]:
         files = {"ours.json": self.ours, "theirs.json": self.theirs, "expected.json": self.merged}
-        return {name: _contents(document) for name, document in files.items()}
+        return {name: as_bytes(document) for name, document in files.items()}
 
 
 @dataclass
-class Writing(_Named):
+class Writing(Named):
     """What a writer is asked to do, and the lines that it then writes, or the rule that refuses."""
 
     calls: list[dict[str, Any]]
@@ -138,10 +138,10 @@ class Writing(_Named):
     def contents(self) -> dict[str, Any]:
         expected = {"rows": self.rows} if self.refused is None else {"refused": self.refused}
         calls = json.dumps(self.calls, indent=2).encode() + b"\n"  # in ASCII: a lone surrogate has no UTF-8
-        return {"input.json": calls, "expected.json": _contents(expected)}
+        return {"input.json": calls, "expected.json": as_bytes(expected)}
 
 
-def _contents(item: Any) -> bytes | Link:
+def as_bytes(item: Any) -> bytes | Link:
     if isinstance(item, dict):
         return text(item, indent=2).encode() + b"\n"
     return b"".join(map(line, item)) if isinstance(item, list) else item

@@ -216,7 +216,10 @@ def test_run_of_the_foreign_writer_is_as_the_schemas_say(tmp_path):
 # The vectors
 
 
-VECTORS = sorted(path.parent for path in (SPEC / "vectors").glob("*/*/expected.json"))
+STORED = ("bundles", "receipts")
+"""What is expected of these has another form."""
+FOUND = sorted(path.parent for path in (SPEC / "vectors").glob("*/*/expected.json"))
+VECTORS = [path for path in FOUND if path.parent.name not in STORED]
 VALID = [path for path in VECTORS if path.parent.name == "valid"]
 
 

@@ -15,10 +15,15 @@ from runfmt.reading import describe
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "spec" / "vectors"
 MANIFEST = json.loads((VECTORS / "manifest.json").read_text(encoding="utf-8"))
-NAMES = [vector["name"] for vector in MANIFEST["vectors"]]
-MERGED = [name for name in NAMES if name.startswith("merge/")]
-WRITTEN = [name for name in NAMES if name.startswith("write/")]
-READ = [name for name in NAMES if name not in (*MERGED, *WRITTEN)]
+
+
+def names_of(*groups):
+    """The names of the vectors of some groups."""
+    return [one["name"] for one in MANIFEST["vectors"] if one["name"].startswith(groups)]
+
+
+MERGED, WRITTEN = names_of("merge/"), names_of("write/")
+READ = names_of("valid/", "recoverable/", "invalid/", "future/")
 FOREIGN = {
     "python": [sys.executable, ROOT / "examples" / "readers" / "read_run.py"],
     "node": ["node", ROOT / "examples" / "readers" / "read_run.mjs"],

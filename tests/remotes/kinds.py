@@ -397,9 +397,11 @@ def read_run(store: Any, head: str) -> dict[str, bytes]:
         path, _, last = name.rpartition("/")
         if name.startswith(".large/"):
             said = json.loads(get(name))
-            data = b"".join(get(one) for one in names if one.startswith(f".pieces/{said['sha256']}/"))
-            assert hashlib.sha256(data).hexdigest() == said["sha256"]
-            files[unquote(name.removeprefix(".large/"))] = data
+            whole = unquote(name.removeprefix(".large/"))
+            for piece in (one for one in names if one.startswith(f".pieces/{said['sha256']}/")):
+                last = piece.rpartition("/")[2]
+                add_segment(files, whole, int(last[:20]), last[-16:], get(piece))
+            assert hashlib.sha256(files[whole]).hexdigest() == said["sha256"]
         elif name.startswith(".") or name in DOCUMENTS:
             continue
         elif is_stream(unquote(path)) and re.fullmatch(r"[0-9]{20}-[0-9]{20}-[0-9a-f]{16}", last):
