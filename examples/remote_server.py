@@ -43,8 +43,8 @@ def unpack(body):
     """The extents of a bundle of one group (H061) with their bytes, once all is compared (B001-B005)."""
     with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:
         names, files = zip(*((one.name, one.isreg() and tar.extractfile(one)) for one in tar), strict=True)
-        manifest, listing, data, end = (file.read() for file in files)
-    if names != ("manifest.json", "0.json", "0.bin", "end.json") or json.loads(manifest)["bundle"] != 1:
+        about, listing, data, end = (file.read() for file in files)
+    if (*names, repr(json.loads(about)["bundle"])) != ("manifest.json", "0.json", "0.bin", "end.json", "1"):
         raise ValueError("this is no bundle of version 1 with one group")
     rest = io.BytesIO(data)
     extents = [(extent, rest.read(extent["length"])) for extent in json.loads(listing)]

@@ -263,6 +263,7 @@ PARTS = members(ALL)
 REFUSED = [
     refused("version-2", "B002", "Another major version.", bundle(ALL, manifest={"bundle": 2})),
     refused("version-in-text", "B002", "The version is text.", bundle(ALL, manifest={"bundle": "1"})),
+    refused("version-true", "B002", "The version is a truth value.", bundle(ALL, manifest={"bundle": True})),
     refused("no-version", "B002", "No version.", bundle(ALL, manifest={"bundle": None})),
     refused(
         "wrong-digest-of-an-extent",

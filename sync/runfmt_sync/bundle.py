@@ -201,8 +201,8 @@ class _Reader:
     def pieces(self) -> Iterator[Piece]:
         """The extents; the bundle is whole when they end without an error."""
         self.contents.manifest = self._document("manifest.json")
-        if self.contents.manifest.get("bundle") != 1:
-            version = self.contents.manifest.get("bundle")
+        version = self.contents.manifest.get("bundle")
+        if version != 1 or version is True:
             raise FormatError("B002", f"bundle version {version!r} is not known: upgrade runfmt")
         count, digest = 0, hashlib.sha256()
         while True:
