@@ -65,28 +65,35 @@ def _followed(url: str) -> Iterator[Path]:
         store = Store((folder or _temporary(stack)) / "copy")
         store.root.mkdir(exist_ok=True)
         store.prepare()
-        puller, ending = Puller(remote, store, wanted=_is_shown), threading.Event()
+        puller, ending, said = Puller(remote, store, wanted=_is_shown), threading.Event(), set[str]()
+
+        def look() -> None:
+            outcomes, fault = puller.pull(remote.ids())
+            troubles = {f"{one.id}: {problem}" for one in outcomes for problem in one.problems}
+            for text in sorted(troubles - said):
+                warn(text)
+            said.update(troubles)
+            if fault is not None:
+                raise fault
 
         def follow() -> None:
             pause = EVERY
             while not ending.wait(pause):
                 began = time.monotonic()
                 try:
-                    _, fault = puller.pull(remote.ids())
+                    look()
                 except CommError as error:
-                    fault = error
-                if fault is not None:
-                    warn(f"{fault}: what is shown is older")
+                    warn(f"{error}: what is shown is older")
                 pause = max(EVERY, REST * (time.monotonic() - began))
 
-        _, fault = puller.pull(remote.ids())
-        if fault is not None:
-            raise fault
+        look()
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
-        yield store.root
-        ending.set()
-        thread.join(GRACE)
+        try:
+            yield store.root
+        finally:
+            ending.set()
+            thread.join(GRACE)
 
 
 def _is_shown(path: str) -> bool:

@@ -107,6 +107,23 @@ def test_broken_run_is_said_and_the_others_come(folder, imported, tmp_path):
     assert sorted(one.status for one in outcomes.values()) == ["failed", "synced"]
 
 
+def test_artifacts_that_the_server_does_not_give_are_said_and_all_else_comes(imported):
+    server = started()
+    first = written(server.url, "gone")
+    [artifact] = server.folder.glob(f"artifacts/*/{first}/artifacts/notes/a.txt")
+    (artifact.parents[1] / "a#b.txt").write_text("a name that MLflow shows, and refuses")
+    (artifact.parents[1] / "broken").mkdir()
+    (artifact.parents[1] / "broken" / "link").symlink_to("nowhere")
+    outcome = imported(f"mlflow+{server.url}/gone")[first]
+    assert outcome.status == "synced"
+    assert (imported.run(first).path / "files" / "notes" / "a.txt").read_text() == "hello"
+    assert [row["loss"] for row in imported.rows(first) if "loss" in row] == [1 / n for n in range(1, 6)]
+    assert sorted(outcome.notes) == [
+        "left out the artifact 'a#b.txt', which the server does not give",
+        "left out the artifacts in 'broken', which the server does not list",
+    ]
+
+
 def test_server_of_mlflow_gives_the_same(imported):
     url = started().url
     first = written(url)

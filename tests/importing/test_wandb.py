@@ -179,10 +179,14 @@ for step in (20, 30):
     print("step", step)
     run.finish(exit_code=int(step == 30))
 """
+    imported(source)  # what was set by hand stands where the first process ended
+    before = (imported.run("abc").path / "metrics.jsonl").read_bytes()
     subprocess.run([sys.executable, "-c", code, source], check=True, env=os.environ | environment)
     assert len([*source.glob("wandb/offline-run-*-abc")]) == 3
     outcomes = imported(source)
     assert [(one.status, one.notes) for one in outcomes.values()] == [("synced", [])]
+    assert (imported.run("abc").path / "metrics.jsonl").read_bytes().startswith(before)
+    assert imported.run("abc").summary["best"] == 3.5
     rows = imported.rows("abc")
     assert [row["_step"] for row in rows] == [0, 1, 2, 3, 4, 5, 10, 11, 20, 21, 30, 31]
     assert [(imported.run("abc").path / one["path"]).read_text() for one in rows[-1]["pages"]["html"]] == [
@@ -235,6 +239,7 @@ print("look", flush=True)
 sys.stdin.readline()
 run.define_metric("m", summary="max")
 run.summary["best"] = 2
+run.summary["_private"] = 3
 run.log({"m": 1, "gone": 1})
 del run.summary["gone"]
 run.finish()
@@ -246,12 +251,13 @@ run.finish()
     process.stdout.readline()
     outcome = imported(tmp_path / "wandb")["live"]
     assert (outcome.status, outcome.problems) == ("synced", [])
+    assert outcome.notes == ["left out of the summary best, as the run has not ended"]
     assert imported.run("live").document["state"] == "running"
     process.communicate("\n", timeout=60)
     outcome = imported(tmp_path / "wandb")["live"]
     assert (outcome.status, outcome.problems) == ("synced", [])
     summary = imported.run("live").summary
-    assert (summary["loss"], summary["best"], summary["m"]) == (2999, 2, {"max": 1})
+    assert (summary["loss"], summary["best"], summary["m"], summary["_private"]) == (2999, 2, {"max": 1}, 3)
     assert "gone" not in summary
     assert len(imported.rows("live")) == 3001
 

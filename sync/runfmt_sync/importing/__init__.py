@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runfmt.errors import CommError, Error, FormatError, UsageError, explain
 from runfmt.reading import StoredRun, unix_time
+from runfmt_sync.faults import fault_point
 from runfmt_sync.importing import mlflow, tables, tensorboard, trackio, wandb
 from runfmt_sync.importing.old import OldRun
 from runfmt_sync.importing.writing import workshop, write_run
@@ -83,9 +84,10 @@ def _import(
         if old.is_undated and (there := remote.store.seen(old.uid)):  # what it was said to be the first time
             old.started = unix_time(StoredRun(there).document.get("created_at"))
         made = write_run(old, place)
+        fault_point("import.made")
         [outcome] = push.run([made])
         outcome.folder = remote.store.seen(old.uid) or place.parent / old.safe_id
-        if any("diverged" in problem or "ahead" in problem for problem in outcome.problems):
+        if any("has diverged:" in text or "the remote is ahead" in text for text in outcome.problems):
             outcome.problems = [f"other rows than in {folder}: remove the run here, and import again"]
         shutil.rmtree(made)
     except (Error, OSError, ValueError, TypeError, sqlite3.Error) as error:
@@ -112,7 +114,8 @@ def _each(source: str, place: Path) -> Iterator[tuple[str, OldRun | Exception]]:
 
 def _walk(top: Path) -> Iterator[tuple[str, OldRun | Exception]]:
     told: set[Path] = set()
-    for folder, below, names in os.walk(top):
+    closed: list[OSError] = []
+    for folder, below, names in os.walk(top, onerror=closed.append):
         if Path(folder).absolute() in told:
             below.clear()
             continue
@@ -127,6 +130,7 @@ def _walk(top: Path) -> Iterator[tuple[str, OldRun | Exception]]:
             if find is not tensorboard.find:  # whose runs lie in each other
                 below.clear()
             break
+    yield from ((str(error.filename), error) for error in closed)
 
 
 def _in_file(path: Path) -> Iterator[tuple[str, OldRun | Exception]]:

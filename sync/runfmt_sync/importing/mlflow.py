@@ -24,6 +24,8 @@ STATES = {
 NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """What the file store writes for a state."""
 INPUTS = "the datasets that were logged as inputs"
+GONE = (400, 403, 404, 500)
+"""What MLflow answers when the file of an artifact is not there, or not for us."""
 API = "/api/2.0/mlflow"
 PAGE, HISTORY = 1000, 25_000
 """Experiments or runs, and points, that are asked for at once."""
@@ -151,7 +153,11 @@ class _Source(Server):
         run.rows = rows_of(points)
         if found.get("inputs", {}).get("dataset_inputs"):
             run.losses.append(INPUTS)
-        run.files = {path: self._fetched(run.id, path, place) for path in self._paths(run.id, "")}
+        for path in self._paths(run, ""):
+            if fetched := self._fetched(run.id, path, place):
+                run.files[path] = fetched
+            else:
+                run.losses.append(f"the artifact {path!r}, which the server does not give")
         return run
 
     def _points(self, run_id: str, key: str) -> Iterator[Point]:
@@ -165,22 +171,28 @@ class _Source(Server):
             if not (token := page.get("next_page_token", "")):
                 return
 
-    def _paths(self, run_id: str, folder: str) -> Iterator[str]:
+    def _paths(self, run: OldRun, folder: str) -> Iterator[str]:
         """The paths of all artifacts."""
-        asked = urlencode({"run_id": run_id, "path": folder})
-        for one in self.json("GET", f"{API}/artifacts/list?{asked}").get("files", ()):
+        asked = urlencode({"run_id": run.id, "path": folder})
+        answer = self.request("GET", f"{API}/artifacts/list?{asked}", bear=GONE)
+        if not answer.ok:
+            run.losses.append(f"the artifacts in {folder or 'its folder'!r}, which the server does not list")
+            return
+        for one in answer.json().get("files", ()):
             if one.get("is_dir"):
-                yield from self._paths(run_id, one["path"])
+                yield from self._paths(run, one["path"])
             else:
                 yield one["path"]
 
-    def _fetched(self, run_id: str, path: str, place: Path) -> Path:
-        """A copy of an artifact on this machine."""
+    def _fetched(self, run_id: str, path: str, place: Path) -> Path | None:
+        """A copy of an artifact on this machine; None if there is no more of it than its name."""
         target = place / f"{run_id}-{len(list(place.iterdir()))}"
         where = f"/get-artifact?{urlencode({'run_uuid': run_id, 'path': path})}"
 
-        def read() -> Path:
-            with self.request("GET", where, stream=True) as answer, target.open("wb") as file:
+        def read() -> Path | None:
+            with self.request("GET", where, stream=True, bear=GONE) as answer, target.open("wb") as file:
+                if not answer.ok:
+                    return None
                 answer.raw.decode_content = True
                 shutil.copyfileobj(answer.raw, file)
             return target

@@ -15,10 +15,8 @@ from runfmt.errors import FormatError
 from runfmt.layout import id_problem
 from runfmt.media import Media, MediaFile
 
-__all__ = ["Control", "OldRow", "OldRun", "Point", "literal", "medium", "rows_of", "spelled"]
+__all__ = ["Control", "OldRow", "OldRun", "Point", "Shown", "literal", "medium", "rows_of", "spelled"]
 
-OldRow = tuple[int, float, Mapping[str, Any]]
-"""Step, Unix seconds, values by key: what ``log`` was given, media too."""
 Point = tuple[int, float, str, Any]
 """Step, Unix seconds, key, value: one value of a tool that knows no rows."""
 
@@ -27,13 +25,28 @@ class Control(dict[str, Any]):
     """Stands in place of a row's values for a control row: what follows from there on."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Stands in place of a row's values where what is known ends: the summary that was shown then.
+
+    ``removed`` are paths that were taken out of it. Unless the process ``has_ended``, it may still change.
+    """
+
+    summary: Mapping[str, Any]
+    removed: tuple[str, ...]
+    has_ended: bool
+
+
+OldRow = tuple[int, float, Mapping[str, Any] | Shown]
+"""Step, Unix seconds, values by key: what ``log`` was given, media too."""
+
+
 @dataclass
 class OldRun:
     """What is known of a run. ``origin`` is what it is called where it is from, for ever.
 
-    ``rows`` are in the order in which they were logged, ``summary`` is what is shown there as the last
-    values. ``files`` lie below ``files/``, and are paths, or contents. ``losses`` are what of it cannot be
-    taken along; more may be said while the rows are read.
+    ``rows`` are in the order in which they were logged. ``files`` lie below ``files/``, and are paths, or
+    contents. ``losses`` are what of it cannot be taken along; more may be said while the rows are read.
     """
 
     origin: str
@@ -42,7 +55,6 @@ class OldRun:
     about: dict[str, Any] = field(default_factory=dict)
     """What ``run.json`` has: ``project``, ``name``, ``notes``, ``tags``, ``group``, ``job_type``."""
     config: dict[str, Any] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     state: str = "finished"
     exit_code: int | None = 0
@@ -50,8 +62,6 @@ class OldRun:
     is_undated: bool = False
     """Whether ``started`` is only when the file was last written; rows without a time have it too."""
     ended: float | None = None
-    removed: list[str] = field(default_factory=list)
-    """Paths that were taken out of the summary."""
     events: list[dict[str, Any]] = field(default_factory=list)
     system: list[dict[str, Any]] = field(default_factory=list)
     console: list[Path] = field(default_factory=list)

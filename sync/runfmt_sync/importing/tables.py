@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,8 +18,6 @@ __all__ = ["find_lightning", "read_table"]
 STEPS = ("_step", "step", "global_step", "Step", "iteration", "epoch")
 """What the column of the steps is called; of several, the first here."""
 TIMES = ("_timestamp", "timestamp", "time", "wall_time", "Wall time", "datetime", "date")
-SETTLED = 60.0
-"""Seconds after which a last line without an end is taken for whole."""
 QUOTED = re.compile(r'"[^"]*"')
 WORDS = {"true": True, "false": False}
 INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
@@ -107,7 +104,7 @@ def _csv(path: Path, run: OldRun) -> Iterator[Mapping[str, Any]]:
             run.losses.append("letters in the names of columns: the file is not in UTF-8")
         between = max(",;\t", key=QUOTED.sub("", head).count)
         file.seek(0)
-        reader = csv.reader(_settled(file, path, run), delimiter=between)
+        reader = csv.reader(_whole(file, run), delimiter=between)
         try:
             names = _distinct(next(reader, []))
             for cells in reader:
@@ -124,13 +121,13 @@ def _encoding(path: Path) -> str:
         return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
-def _settled(lines: Iterable[str], path: Path, run: OldRun) -> Iterator[str]:
-    """Lines, but for a last one that has no end yet in a file that was written just now."""
+def _whole(lines: Iterable[str], run: OldRun) -> Iterator[str]:
+    """Lines, but for a last one without an end: who knows whether its last number is whole."""
     for line in lines:
-        if not line.endswith(("\n", "\r")) and time.time() - path.stat().st_mtime < SETTLED:
-            run.losses.append("the last line, which has no end and was written just now")
-        else:
+        if line.endswith(("\n", "\r")):
             yield line
+        else:
+            run.losses.append("the last line, which has no end: if it is whole, end it")
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
@@ -182,9 +179,7 @@ def _yaml(path: Path) -> dict[str, Any]:
             return loader.construct_sequence(node, deep=True)
         return loader.construct_scalar(node)
 
-    loader: Any = type(
-        "Loader", (yaml.SafeLoader,), {}
-    )  # one of its own, to which a constructor may be added
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})  # its own, as a constructor is added to it
     loader.add_multi_constructor("tag:yaml.org,2002:python/", plain)
     try:
         found = yaml.load(path.read_bytes(), loader)  # noqa: S506 - a safe loader

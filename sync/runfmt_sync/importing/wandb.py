@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from runfmt.errors import UsageError
 from runfmt.layout import ARTIFACT
 from runfmt.rows import encode_document, escape
 from runfmt_sync.digests import prove_file
-from runfmt_sync.importing.old import Control, OldRow, OldRun, spelled
+from runfmt_sync.importing.old import Control, OldRow, OldRun, Shown, spelled
 from runfmt_sync.importing.wandb_media import Values
 from runfmt_sync.wandb_log import items, read_log
 
@@ -120,13 +121,6 @@ class _Reader:
             found["goal"] = "minimize" if said.goal == 1 else "maximize"
         return found if len(found) > 1 and not name.startswith("_") else {}
 
-    def _take_summary(self, said: Any) -> None:
-        _lay(self.run.summary, items(said.update))
-        for gone in said.remove:
-            keys = [*gone.nested_key] or [gone.key]
-            _remove(self.run.summary, keys)
-            self.run.removed.append(".".join(map(escape, keys)))
-
     def _take_stats(self, said: Any) -> None:
         self._time = _seconds(said.timestamp)
         self.run.system.append({"_timestamp": self._time, **items(said.item)})
@@ -182,9 +176,10 @@ class _Reader:
             self.run.console.append(console)
 
     def _rows(self) -> Iterator[OldRow]:
-        step, time, defined = 0, self.run.started or 0.0, list[Any]()
+        step, time, defined, summary = 0, self.run.started or 0.0, list[Any](), _Summary()
         for log in self._logs:
             values = Values(log.parent / "files", self._labels, self.run.losses)
+            has_ended = False
             for record in self._read(log):
                 kind = record.WhichOneof("record_type")
                 if kind == "metric" and (found := self._definition(record.metric)) and found not in defined:
@@ -196,6 +191,33 @@ class _Reader:
                     time = row.get("_timestamp", time)
                     logged = {key: value for key, value in row.items() if key not in STAMPS}
                     yield step, time, {key: values.logged(key, value) for key, value in logged.items()}
+                elif kind == "summary":
+                    summary.take(record.summary)
+                elif kind == "exit":
+                    has_ended = True
+            yield step, time, summary.shown(has_ended)
+
+
+class _Summary:
+    """What W&B shows as the last values."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._removed: dict[str, None] = {}
+
+    def take(self, said: Any) -> None:
+        """Take a change."""
+        _lay(self._values, items(said.update))
+        for gone in said.remove:
+            keys = [*gone.nested_key] or [gone.key]
+            _remove(self._values, keys)
+            self._removed[".".join(map(escape, keys))] = None
+
+    def shown(self, has_ended: bool) -> Shown:
+        """What is shown now, without what is W&B's own."""
+        own = {*STAMPS, "_wandb"}
+        values = {key: value for key, value in deepcopy(self._values).items() if key not in own}
+        return Shown(values, tuple(self._removed), has_ended)
 
 
 def _remove(place: dict[str, Any], keys: list[str]) -> None:

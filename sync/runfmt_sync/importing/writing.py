@@ -16,7 +16,7 @@ from runfmt.media import DirectorySink
 from runfmt.reading import StoredRun
 from runfmt.rows import RESERVED, encode, leaves
 from runfmt.values import normalise_config, normalise_row
-from runfmt_sync.importing.old import Control, OldRun, spelled
+from runfmt_sync.importing.old import Control, OldRun, Shown, spelled
 
 __all__ = ["workshop", "write_run"]
 
@@ -49,6 +49,7 @@ def write_run(old: OldRun, place: Path) -> Path:
     folder = place / old.safe_id
     folder.mkdir()
     newest = _write_metrics(old, folder)
+    replace_document(folder / SUMMARY, StoredRun(folder).recorded_summary())
     _write_streams(old, folder)
     for path, source in old.files.items():
         if is_safe(path):
@@ -57,7 +58,6 @@ def write_run(old: OldRun, place: Path) -> Path:
             old.losses.append(f"the file {path!r}, whose name no run may have")
     replace_document(folder / CONFIG, {key: normalise_config(v, key) for key, v in old.config.items()})
     replace_document(folder / RUN, _document(old, newest))
-    _write_summary(old, folder, newest)
     return folder
 
 
@@ -70,8 +70,12 @@ def _write_metrics(old: OldRun, folder: Path) -> tuple[int, float]:
             if not 0 <= step <= MAX_STEP:
                 old.losses.append(f"a row of step {step}: steps are 0 to 2^53-1")
                 continue
+            if isinstance(values, Shown):
+                stream.flush()
+                values = _by_hand(values, folder, old.losses)  # noqa: PLW2901
             if isinstance(values, Control):
-                stream.write(_line(step, time, values))
+                if values:
+                    stream.write(_line(step, time, values))
                 continue
             try:
                 named = {_free(key): _checked(key, value, old.losses) for key, value in values.items()}
@@ -102,21 +106,20 @@ def _checked(key: str, value: Any, losses: list[str]) -> Any:
     return value
 
 
-def _write_summary(old: OldRun, folder: Path, newest: tuple[int, float]) -> None:
-    """Say in the history of a run that ended what was set by hand, and write what comes of it."""
+def _by_hand(shown: Shown, folder: Path, losses: list[str]) -> Control:
+    """What of a summary does not come of the rows so far, as a control row; empty if all of it does."""
     computed = dict(leaves(StoredRun(folder).recorded_summary()))
-    plain = dict(leaves(normalise_row(old.summary, DirectorySink(folder))))
+    plain = dict(leaves(normalise_row(shown.summary, DirectorySink(folder))))
     by_hand = {
         path: value
         for path, value in plain.items()
-        if not path.startswith("_") and not isinstance(value, dict) and not _same(computed.get(path), value)
+        if not isinstance(value, dict) and not _same(computed.get(path), value)
     }
-    gone = [path for path in dict.fromkeys(old.removed) if path in computed and path not in plain]
+    gone = [path for path in shown.removed if path in computed and path not in plain]
     said = {name: some for name, some in (("set", by_hand), ("del", gone)) if some}
-    if said and old.state != "running":
-        with (folder / METRICS).open("ab") as stream:
-            stream.write(_line(*newest, {"_summary": said}))
-    replace_document(folder / SUMMARY, StoredRun(folder).recorded_summary())
+    if said and not shown.has_ended:
+        losses.append(f"of the summary {', '.join([*by_hand, *gone])}, as the run has not ended")
+    return Control(_summary=said) if said and shown.has_ended else Control()
 
 
 def _same(one: Any, other: Any) -> bool:
