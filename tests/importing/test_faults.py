@@ -1,7 +1,6 @@
 """Killed anywhere, on a full disk, beside what cannot be read: the next call finishes."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from remotes.checks import points
 from remotes.kinds import full_disk
 from runfmt.layout import is_stream
 from runfmt.reading import StoredRun, find_runs
+from runfmt_sync.importing import import_runs
 from runmaker import assert_same, contents, runs_in
 
 POINTS = points("import.", "inventory.", "push.", "receipt.", "store.")
@@ -82,25 +82,8 @@ def test_import_killed_at_a_point_is_finished_by_the_next(source, begun, importe
     assert not (imported.folder / ".importing").exists()
 
 
-def test_import_killed_at_random_is_finished_by_the_next(source, begun, imported, state, tmp_path, counted):
-    expected, draw, kills = whole(source, begun, tmp_path), random.Random(3), 0
-    for _ in range(10):
-        process = start(source, imported.folder, state)
-        try:
-            process.wait(draw.uniform(0.2, 0.8))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            kills += process.wait() == -signal.SIGKILL
-        assert_true(expected, imported.folder)
-    imported(*sorted(source.iterdir()))
-    assert_same(expected, imported.folder)
-    counted(kills=kills, lost=0)
-
-
-def test_full_disk_is_said_and_the_next_import_finishes(source, begun, imported, state, tmp_path):
+def test_full_disk_is_said_and_the_next_import_finishes(source, begun, imported, tmp_path):
     expected = whole(source, begun, tmp_path)
-    from runfmt_sync.importing import import_runs
-
     with full_disk(imported.folder):
         outcomes, fault = import_runs([str(path) for path in sorted(source.iterdir())], imported.folder)
     assert "space" in str(fault or [outcome.problems for outcome in outcomes])
