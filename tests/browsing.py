@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
 FLAGS = (
     "--no-sandbox",  # tests may be run by root
@@ -47,6 +47,7 @@ class Faults:
         context.on("console", lambda said: self._note(said.type == "error", f"console: {said.text}"))
         context.on("weberror", lambda thrown: self._note(True, f"thrown: {thrown.error}"))
         context.on("request", lambda request: self._note(_leaves(request.url), f"asked: {request.url}"))
+        context.on("requestfailed", self._failed)
 
     def expect(self, pattern: str) -> None:
         """A fault that is meant to be: there must be one."""
@@ -57,6 +58,11 @@ class Faults:
     def check(self) -> None:
         """Fail if there was any that no test expected."""
         assert not self.seen, self.seen
+
+    def _failed(self, request: Request) -> None:
+        """What a policy refused was asked of nobody: the browser tells of it as a request, or does not."""
+        if request.failure == "csp" and _leaves(request.url):
+            self.seen.remove(f"asked: {request.url}")
 
     def _note(self, is_fault: bool, what: str) -> None:
         if is_fault:

@@ -164,7 +164,8 @@ def test_two_pushers_at_once_double_nothing(source, kind, sync, state):
     sync()
     assert_quiet(source, kind, sync)
     channels = [*state.glob("channels/*")]
-    assert len(channels) >= 6 if isinstance(kind, Carried) else channels == []
+    # Of two, one may find that the other has brought everything, and need none.
+    assert len(channels) >= 4 if isinstance(kind, Carried) else channels == []
 
 
 def test_pushers_of_two_copies_with_edits_of_their_own_end_equal(source, kind, sync, tmp_path):
