@@ -1,10 +1,10 @@
-"""The two threads of a run: all that can wait, so that ``log`` need not.
+"""The thread of a run: all that can wait, so that ``log`` need not.
 
-The prompt one makes the streams durable every second (R111) and samples the machine
-every 15 seconds (R100). The patient one does what may take long: it captures the
-environment, and every few seconds writes ``summary.json``, configs that were changed
-in place, and saved files that changed, and makes files durable. A broken disk or
-driver in one of these is warned of and does not end the others.
+It makes the streams durable every second (R111), samples the machine every 15 seconds (R100),
+and every few seconds writes ``summary.json`` and configs that were changed in place. What may
+take long (the environment is captured, saved files that changed are copied, files are made
+durable, the stream is read again) is done beside it, in a thread that ends when it is done.
+A broken disk or driver in one of these is warned of and does not end the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,22 @@ SUMMARY_EVERY = 5.0
 """Seconds between two writings of ``summary.json``, of the config and of live files."""
 SHARE = 20
 """A job that took a second is not done again for so many seconds."""
-SLICE = 200
-"""Lines folded in one go, well under a millisecond each time that ``log`` may have to wait."""
+FLUSH_EVERY = 0.1
+"""Seconds between two writings of what is in a buffer."""
+FOLD_FOR, FOLD_PAUSE = 0.2, 0.001
+"""Seconds for which new lines are counted, and between two pieces, so that ``log`` has its turn."""
 CAPTURE_WITHIN = 10.0
 """Seconds that the end of a run waits for what is captured of the environment."""
 
-Jobs = dict[Callable[[], None], float]
-"""What a thread does, and every how many seconds."""
+
+@dataclass
+class _Job:
+    """Something to do every so many seconds, when it is needed."""
+
+    do: Callable[[], None]
+    every: float
+    is_needed: Callable[[], bool] = lambda: True
+    due: float = 0.0
 
 
 class Background:
@@ -60,22 +70,30 @@ class Background:
         self._failed: set[str] = set()
         self._sampler: Sampler | None = None
         self.unsynced: deque[Path] = deque()
-        prompt: Jobs = {run._sync_streams: SYNC_EVERY, self._sample: run.settings.sample_every}
-        patient: Jobs = {
-            self._fold: SYNC_EVERY,
-            self._sync_files: SYNC_EVERY,
-            self._write_documents: SUMMARY_EVERY,
-            self._refresh_files: SUMMARY_EVERY,
-        }
-        self._threads = [
-            threading.Thread(target=self._work, args=work, name=f"runfmt-{run.id}", daemon=True)
-            for work in ((self._sample, prompt), (self._capture, patient))
+        self._short = [
+            _Job(run._sync_streams, SYNC_EVERY),
+            _Job(self._sample, run.settings.sample_every),
+            _Job(self._fold, SYNC_EVERY),
+            _Job(self._write_documents, SUMMARY_EVERY),
         ]
+        if run.settings.durability == "buffered":
+            self._short.insert(0, _Job(run._flush_streams, FLUSH_EVERY))
+        self._long = [
+            _Job(self._capture, float("inf")),
+            _Job(self._sync_files, SYNC_EVERY, lambda: bool(self.unsynced)),
+            _Job(self._refresh_files, SUMMARY_EVERY, lambda: any(how == "live" for _, how in self._files)),
+            _Job(self._read_summary, SUMMARY_EVERY, lambda: run._live.is_stale),
+        ]
+        self._thread = self._new_thread(self._work)
+        self._beside = self._new_thread(self._work_beside, self._long[:1])
+
+    def _new_thread(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
+        return threading.Thread(target=target, args=arguments, name=f"runfmt-{self._run.id}", daemon=True)
 
     def start(self) -> None:
         """Begin to work."""
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
+        self._beside.start()
 
     def follow(self, copied: Copied, policy: str) -> None:
         """Copy saved files again when they change (``live``) or at the end (``end``)."""
@@ -85,7 +103,7 @@ class Background:
     def stop(self) -> None:
         """End the threads, then do once more what must not be missing at the end."""
         self._stop.set()
-        for thread in self._threads:
+        for thread in (self._thread, self._beside):
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(CAPTURE_WITHIN)
         self._attempt(self._refresh_files, final=True)
@@ -97,15 +115,31 @@ class Background:
         """Leave everything to the parent, in a forked child."""
         self._system.abandon()
 
-    def _work(self, first: Callable[[], None], jobs: Jobs) -> None:
-        self._attempt(first)
-        due = {job: time.monotonic() + every for job, every in jobs.items()}
-        while not self._stop.wait(max(0.0, min(due.values()) - time.monotonic())):
-            for job, every in jobs.items():
-                if (begun := time.monotonic()) >= due[job] and not self._stop.is_set():
-                    self._attempt(job)
-                    took = time.monotonic() - begun
-                    due[job] = begun + max(every, took * SHARE if job != self._run._sync_streams else 0)
+    def _work(self) -> None:
+        for job in (*self._short, *self._long):
+            job.due = time.monotonic() + job.every
+        self._attempt(self._sample)
+        while not self._stop.wait(max(0.0, min(job.due for job in self._short) - time.monotonic())):
+            for job in self._due(self._short):
+                self._do(job)
+            if not self._beside.is_alive() and (jobs := self._due(self._long)):
+                self._beside = self._new_thread(self._work_beside, jobs)
+                self._beside.start()
+
+    def _work_beside(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            self._do(job)
+
+    def _due(self, jobs: list[_Job]) -> list[_Job]:
+        return [job for job in jobs if job.due <= time.monotonic() and job.is_needed()]
+
+    def _do(self, job: _Job) -> None:
+        if self._stop.is_set():
+            return
+        begun = time.monotonic()
+        self._attempt(job.do)
+        took = time.monotonic() - begun
+        job.due = begun + max(job.every, took * SHARE if job.do != self._run._sync_streams else 0)
 
     def _attempt(self, job: Callable[..., None], **options: Any) -> None:
         """Do a job; one that fails is named once, and tried again at its time."""
@@ -130,30 +164,39 @@ class Background:
                 self._run._lock.release()
 
     def _fold(self) -> None:
-        waiting = True
-        while waiting and not self._stop.wait(0.0005):
-            with self._lock() as taken:
-                waiting = taken and self._run._live.fold(SLICE)
+        self._catch_up()
+
+    def _catch_up(self) -> bool:
+        """Count new lines for a while; says whether none are left."""
+        until = time.monotonic() + FOLD_FOR
+        while self._run._live.fold_some():
+            if time.monotonic() > until or self._stop.wait(FOLD_PAUSE):
+                return False
+        return True
 
     def _write_documents(self) -> None:
         if not self._run._is_main:
             return
-        self._fold()
+        live, step = self._run._live, self._run._step
+        has_all = self._catch_up()
+        if not live.is_stale:  # otherwise another job reads it again
+            summary = live.result(step) if has_all else live.so_far()
+            self._run._write_document(SUMMARY, summary, durable=False)
+        with self._lock() as taken:
+            config = taken and self._run.config.changed_in_place()
+        if config:
+            self._run.config._save_items()
+
+    def _read_summary(self) -> None:
+        """Read the summary from the stream, which may take a while, and no lock."""
         with self._lock() as taken:
             if not taken:
                 return
-            step, live = self._run._step, self._run._live
-            other = live.begin_reading() if live.is_stale else live
-            summary = live.result(step) if other is live else None
-            config = self._run.config.changed_in_place()
-        if summary is None:  # read from the disk, which takes a while, and no lock
-            summary = other.recompute(step)
-            with self._lock() as taken:
-                if taken:
-                    live.adopt(other)
-        self._run._write_document(SUMMARY, summary, durable=False)
-        if config:
-            self._run.config._save_items()
+            step, (other, end) = self._run._step, self._run._live.begin_reading()
+        summary = other.recompute(step, end, lambda: self._stop.wait(FOLD_PAUSE))
+        self._run._live.adopt(other)
+        if self._run._is_main:
+            self._run._write_document(SUMMARY, summary, durable=False)
 
     def _refresh_files(self, *, final: bool = False) -> None:
         for copied, policy in self._files:

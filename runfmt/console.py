@@ -80,6 +80,10 @@ class Console:
         if lines:
             self._stream.append("".join(line + "\n" for line in lines).encode("utf-8", "replace"))
 
+    def flush(self) -> None:
+        """Write what is in the buffer."""
+        self._stream.flush()
+
     def sync(self) -> None:
         """Make durable what was copied."""
         self._stream.sync()

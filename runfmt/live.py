@@ -1,23 +1,28 @@
 """The summary of a run that is being written.
 
-``LiveSummary`` follows the main stream line by line, and reads the stream again
-where following is not enough: after a rewind, a late definition with statistics, a
-value that changes statistics of the past. So it is at any time what a reader would
-compute (R080-R088), and a counter that lags behind another costs nothing.
+``LiveSummary`` takes the main stream piece by piece, from the disk, where ``log`` has brought it
+and left it alone. It reads the stream again where going on is not enough: after a rewind, a late
+definition with statistics, a value that changes statistics of the past. So it is at any time what
+a reader would compute (R080-R088), and a counter that lags behind another costs nothing.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, MutableMapping
+import io
+import operator
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from runfmt.errors import FormatError
 from runfmt.history import is_step, read_history, read_lines
-from runfmt.rows import CONTROL, decode, escape, leaves, merge, split_path
+from runfmt.layout import MAX_STEP
+from runfmt.rows import CONTROL, RESERVED, decode, decode_plain, escape, leaves, merge, split_path
 from runfmt.steps import put
+from runfmt.stream import Stream
 from runfmt.summary import Aggregate, Definitions, HandValues, summarise
 
 if TYPE_CHECKING:
@@ -25,16 +30,23 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveSummary", "Summary", "last_step"]
 
+PIECE = 16384
+"""Bytes of lines that are taken in one go: about a tenth of a millisecond, which ``log`` may have to wait."""
+LARGE = 2**20
+"""The same where somebody waits for the whole."""
+_NOT_FLAT = frozenset(RESERVED) - {"_step", "_timestamp"}
+"""Keys of rows that say more than values."""
+_PLAIN = frozenset({float, int, str, bool, type(None)})
+
 
 class LiveSummary:
-    """Not thread-safe but for :meth:`put`; the run holds its lock around the rest."""
+    """The summary of what is at a path, which a stream of this process may be writing."""
 
-    def __init__(self, stream: Path) -> None:
-        self.path = stream
-        self._lines: deque[bytes] = deque()
-        self._since: list[bytes] | None = None
-        """The lines that came while another reads the stream for us."""
-        self._end: int | None = None
+    def __init__(self, path: Path, stream: Stream | None = None) -> None:
+        self.path = path
+        self._stream = stream
+        # Reentrant: a signal handler may end the run while somebody looks.
+        self._lock = threading.RLock()
         self._reset(Definitions())
 
     def _reset(self, definitions: Definitions, hand: HandValues | None = None) -> None:
@@ -45,56 +57,117 @@ class LiveSummary:
         """The highest step that counts for each path."""
         self._open: dict[str, Any] | None = None
         self._closed = -1
-        self._stale = False
-
-    def put(self, line: bytes) -> None:
-        """Note a line that was appended; it is folded later."""
-        self._lines.append(line)
-        if self._since is not None:
-            self._since.append(line)
+        self._taken = 0
+        """The bytes of the stream that were taken."""
+        self._stale = self._distrusted = self._is_taking = False
 
     def distrust(self) -> None:
-        """Others have written to the stream: what was followed is not all of it."""
-        self._stale = True
+        """Others write to the stream, or ours goes on elsewhere: what was taken is not all of it."""
+        # Without the lock, as a stream calls this under its own, which who holds ours may wait for.
+        self._stream, self._distrusted = None, True
 
     def resume(self) -> None:
         """Take the definitions of an earlier process; its rows are read when somebody looks, or beside."""
-        self._reset(_definitions_in(self.path, None))
-        self._stale = True
+        with self._lock:
+            self._reset(_definitions_in(self.path, None))
+            self._stale = True
+
+    def abandon(self) -> None:
+        """In a forked child: what a thread of the parent was doing, and its lock, are not here."""
+        self._lock, self._stream = threading.RLock(), None
 
     @property
     def is_stale(self) -> bool:
         """Whether the next look must read the stream again."""
-        return self._stale
+        # Who was interrupted while taking a piece has perhaps taken half of it.
+        return self._stale or self._distrusted or self._is_taking
 
-    def begin_reading(self) -> LiveSummary:
-        """A summary that reads, without the lock, what is in the stream now; for :meth:`adopt`."""
-        self.fold()
-        other = LiveSummary(self.path)
-        self._since, other._end = [], self.path.stat().st_size
-        return other
+    def begin_reading(self) -> tuple[LiveSummary, int]:
+        """Another that reads the stream, and up to which byte; for :meth:`recompute` and :meth:`adopt`."""
+        with self._lock:
+            self._distrusted, self._stale = False, True
+            return LiveSummary(self.path), self.path.stat().st_size
 
     def adopt(self, other: LiveSummary) -> None:
         """Go on from what the other has read, unless the stream was read here meanwhile."""
-        since, self._since = self._since, None
-        if since is not None and self._stale:
-            for name in ("definitions", "_hand", "_aggregate", "_at", "_open", "_closed", "_stale"):
-                setattr(self, name, getattr(other, name))
-            self._lines = deque(since)
+        with self._lock:
+            if self._stale:
+                names = ("definitions", "_hand", "_aggregate", "_at", "_open", "_closed", "_taken", "_stale")
+                for name in names:
+                    setattr(self, name, getattr(other, name))
+                self._is_taking = False
 
-    def recompute(self, step: int) -> dict[str, Any]:
-        """The summary, from the stream itself; needs no lock on a summary of one's own."""
-        self._read_again(step)
-        return self.result(step)
+    def recompute(
+        self, step: int, end: int | None = None, pause: Callable[[], object] = bool
+    ) -> dict[str, Any]:
+        """The summary of all rows with steps below this one, from the stream itself, as far as a byte.
 
-    def fold(self, lines: int | None = None) -> bool:
-        """Fold at most so many of the waiting lines, or all; says whether some still wait."""
-        for _ in range(len(self._lines) if lines is None else min(lines, len(self._lines))):
-            self._take(decode(self._lines.popleft())[0])
-        return bool(self._lines)
+        ``pause`` is called after each piece.
+        """
+        with self._lock:
+            self._read_again(step, end, pause)
+            self.close(step)
+            return summarise(self._aggregate, self._hand)
 
-    def _take(self, row: dict[str, Any], *, defined: bool = False) -> None:
-        """Take a row; ``defined`` says that all definitions of the stream are known already."""
+    def fold(self) -> None:
+        """Take all that is new in the stream."""
+        while self.fold_some(LARGE):
+            pass
+
+    def fold_some(self, size: int = PIECE) -> bool:
+        """Take about so many bytes of what is new in the stream; says whether there were any."""
+        with self._lock:
+            if self._stream is not None and (lines := self._stream.tail(self._taken, size)) is not None:
+                end = self._taken + len(lines)
+            else:
+                lines, end = next(_pieces(self.path, self._taken, None, size), (b"", self._taken))
+            before = self._taken
+            self._take_lines(lines, end)
+            return end > before
+
+    def _take_lines(self, lines: bytes, end: int, *, defined: bool = False) -> None:
+        """Take whole lines up to a byte; ``defined`` says that all definitions in them are known already."""
+        self._is_taking = True
+        if not self._take_alike(decode_plain(lines)):
+            for row in _good_rows(io.BytesIO(lines)):
+                self._take(row, defined=defined)
+        self._taken = end
+        self._is_taking = False
+
+    def _take_alike(self, rows: list[dict[str, Any]]) -> bool:
+        """Take rows by columns if they have the same keys, plain values and growing steps; False if not."""
+        names = tuple(rows[0]) if rows else ()
+        if "_step" not in names or not _NOT_FLAT.isdisjoint(names):
+            return False
+        if any(tuple(row) != names for row in rows):
+            return False
+        goes_on = self._open is not None and tuple(self._open) == names
+        before = self._open["_step"] if self._open is not None and not goes_on else self._closed
+        together = [self._open, *rows] if self._open is not None and goes_on else rows
+        if not _PLAIN.issuperset(map(type, chain.from_iterable(row.values() for row in together))):
+            return False
+        steps = [row["_step"] for row in together]
+        if set(map(type, steps)) != {int} or steps[-1] > MAX_STEP or not _ascends([before, *steps]):
+            return False
+        for row in rows if self._hand.by_path else ():
+            self._hand.logged(row["_step"], row)
+        self.close(together[0]["_step"])
+        *counted, self._open = together
+        if counted:
+            self._closed = counted[-1]["_step"]
+            self._count_columns(dict(zip(names, zip(*map(dict.values, counted), strict=True), strict=True)))
+        return True
+
+    def _count_columns(self, columns: dict[str, tuple[Any, ...]]) -> None:
+        """Count logical rows, whose steps are above all that were counted, by columns."""
+        self._aggregate.add_columns(columns)
+        for name, column in columns.items():
+            given = zip(reversed(columns["_step"]), reversed(column), strict=True)
+            if (last := next((step for step, value in given if value is not None), None)) is not None:
+                self._at[escape(name)] = last
+
+    def _take(self, row: dict[str, Any], *, defined: bool) -> None:
+        """Take a row."""
         step = row["_step"]
         controls = [(key, row.pop(key)) for key in CONTROL if key in row]
         for key, value in controls:
@@ -161,43 +234,57 @@ class LiveSummary:
 
     def result(self, step: int) -> dict[str, Any]:
         """The summary of all rows with steps below this one."""
-        self.fold()
-        if self._stale:
-            self._read_again(step)
-        self.close(step)
-        return summarise(self._aggregate, self._hand)
+        with self._lock:
+            self.fold()
+            if self.is_stale:
+                self._read_again(step)
+                self.fold()
+            self.close(step)
+            return summarise(self._aggregate, self._hand)
+
+    def so_far(self) -> dict[str, Any]:
+        """The summary of the rows that were taken, but the last."""
+        with self._lock:
+            return summarise(self._aggregate, self._hand)
 
     def known_paths(self, tops: Collection[str]) -> list[str]:
         """The paths of the summary at or below some, as far as they are known without reading the stream."""
-        self.fold()
-        known = (path for path, _ in leaves(summarise(self._aggregate, self._hand)))
-        return [path for path in known if any(path == top or path.startswith(f"{top}.") for top in tops)]
+        with self._lock:
+            self.fold()
+            known = (path for path, _ in leaves(summarise(self._aggregate, self._hand)))
+            return [path for path in known if any(path == top or path.startswith(f"{top}.") for top in tops)]
 
     def last_value(self, path: str, step: int) -> Any:
         """The latest value of a metric, None if there is none."""
-        self.result(step)
-        found = [dict(leaves(row)).get(path) for row in (self._open or {}, self._aggregate.plain)]
-        return next((value for value in found if value is not None), None)
+        with self._lock:
+            self.result(step)
+            found = [dict(leaves(row)).get(path) for row in (self._open or {}, self._aggregate.plain)]
+            return next((value for value in found if value is not None), None)
 
-    def _read_again(self, step: int) -> None:
-        """Fold the stream from its beginning: row by row, or as a whole if its steps go down."""
-        self._since = None
-        self._reset(_definitions_in(self.path, self._end))
-        for line in _good_lines(self.path, self._end):
-            self._take(line, defined=True)
+    def _read_again(self, step: int, end: int | None = None, pause: Callable[[], object] = bool) -> None:
+        """Fold the stream from its beginning: piece by piece, or as a whole if its steps go down."""
+        self._reset(_definitions_in(self.path, end))
+        for lines, at in _pieces(self.path, 0, end):
+            self._take_lines(lines, at, defined=True)
             if self._stale:
-                self._read_whole(step)
+                self._read_whole(step, end)
                 return
+            pause()
 
-    def _read_whole(self, step: int) -> None:
+    def _read_whole(self, step: int, end: int | None) -> None:
         with open(self.path, "rb") as stream:
-            history = read_history(_beginning(stream, self._end))
+            history = read_history(_beginning(stream, end))
         self._reset(history.definitions, history.hand)
+        self._taken = history.size
         for row in history.rows:
             if row["_step"] >= step:
                 self._open = row
                 break
             self._count(row)
+
+
+def _ascends(steps: Sequence[int]) -> bool:
+    return all(map(operator.lt, steps, steps[1:]))
 
 
 def _tops(path: str) -> list[str]:
@@ -207,8 +294,8 @@ def _tops(path: str) -> list[str]:
 
 
 def _beginning(file: BinaryIO, end: int | None) -> BinaryIO:
-    """The first so many bytes of a file, for who reads lines; without a number all of it."""
-    return file if end is None else cast(BinaryIO, _Beginning(file, end))
+    """The bytes of a file up to one, for who reads lines; without a number all of them."""
+    return file if end is None else cast(BinaryIO, _Beginning(file, end - file.tell()))
 
 
 class _Beginning:
@@ -221,32 +308,52 @@ class _Beginning:
         return line
 
 
-def _good_lines(stream: Path, end: int | None = None, containing: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The rows of a stream up to a byte that a reader would take, of the lines that contain some bytes."""
+def _pieces(stream: Path, begin: int, end: int | None, size: int = PIECE) -> Iterator[tuple[bytes, int]]:
+    """Whole lines of a stream from a byte on, to another or its end, piece by piece, and where each ends."""
     with open(stream, "rb") as file:
-        for _, line in read_lines(_beginning(file, end)):
-            if line and containing in line:
-                with suppress(FormatError):
-                    row = decode(line)[0]
-                    if is_step(row.get("_step")):
-                        yield row
+        file.seek(begin)
+        lines: list[bytes] = []
+        length = 0
+        for offset, line in read_lines(_beginning(file, end)):
+            if lines and (length >= size or line == b""):
+                yield b"".join(lines), begin + offset
+                lines, length = [], 0
+            if line == b"":  # not a whole one
+                return
+            lines.append(line or b"")  # one that is too long is passed over
+            length += len(lines[-1])
+        if lines:
+            yield b"".join(lines), file.tell()
+
+
+def _good_rows(lines: BinaryIO) -> Iterator[dict[str, Any]]:
+    """The rows that a reader would take."""
+    for _, line in read_lines(lines):
+        if line:
+            with suppress(FormatError):
+                row = decode(line)[0]
+                if is_step(row.get("_step")):
+                    yield row
 
 
 def last_step(stream: Path) -> int:
-    """The step after which a resumed run goes on, -1 if the stream has no row."""
+    """The step of the last row that is in force, -1 if the stream has no row."""
     last = -1
-    for row in _good_lines(stream):
-        if "_rewind" in row:
-            last = min(last, row["_rewind"])
-        elif not any(key in row for key in CONTROL):
-            last = max(last, int(row["_step"]))
+    with open(stream, "rb") as file:
+        for row in _good_rows(file):
+            if "_rewind" in row:
+                last = min(last, row["_rewind"])
+            elif not any(key in row for key in CONTROL):
+                last = max(last, int(row["_step"]))
     return last
 
 
 def _definitions_in(stream: Path, end: int | None) -> Definitions:
     definitions = Definitions()
-    for row in _good_lines(stream, end, b'"_define"'):
-        definitions.take(row.get("_define"))
+    for lines, _ in _pieces(stream, 0, end):
+        if b"_define" in lines:
+            for row in _good_rows(io.BytesIO(lines)):
+                definitions.take(row.get("_define"))
     return definitions
 
 

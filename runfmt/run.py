@@ -1,7 +1,7 @@
 """A run that is being written.
 
 ``log`` is: find the step, encode, one write. Everything that can wait (fsync,
-the summary, samples of the machine, captured requirements) happens in one
+the summary, samples of the machine, captured requirements) happens in a
 background thread, which never holds the lock that ``log`` takes for longer than
 about a millisecond.
 """
@@ -24,7 +24,7 @@ from runfmt.documents import make_durable, replace_document
 from runfmt.errors import FormatError, NotStarted, UsageError, remedy, warn
 from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, new_uid, stream_name
 from runfmt.live import LiveSummary, Summary
-from runfmt.rows import RESERVED, encode
+from runfmt.rows import RESERVED, Stamp, encode
 from runfmt.settings import Settings, checked_tags
 from runfmt.steps import StepMetrics, checked_definition, valid_step
 from runfmt.stream import Stream
@@ -32,14 +32,16 @@ from runfmt.summary import Definition
 
 __all__ = ["Run", "document_of", "now", "own_writer", "utc"]
 
-_STARTED = time.time() - time.monotonic()
+_MICRO = 10**6
+_STARTED = (time.time_ns() - time.monotonic_ns()) // 1000
+"""Microseconds that the wall clock was ahead of the monotonic one when the process began."""
 _RESERVED = frozenset(RESERVED)
 _ATTRIBUTES = ("id", "uid", "project", "entity", "group", "job_type", "state")
 
 
 def now() -> float:
     """Unix seconds that never go back within this process (R032)."""
-    return round(_STARTED + time.monotonic(), 6)
+    return (_STARTED + time.monotonic_ns() // 1000) / _MICRO
 
 
 def utc(seconds: float) -> str:
@@ -89,7 +91,7 @@ class Run:
     """Rows that the disk had not taken when the run ended."""
 
     def __init__(
-        self, directory: Path, document: dict[str, Any], settings: Settings, *, writer: str | None = None
+        self, directory: Path, document: dict[str, Any], settings: Settings, *, writer: str, alone: bool
     ) -> None:
         self.directory = directory
         self.settings = settings
@@ -97,7 +99,7 @@ class Run:
         self.config = Config(self._save_config, self._check_open, allow_val_change=settings.allow_val_change)
         self._document = document
         self._place = os.stat(directory)
-        self._writer = writer or settings.writer
+        self._writer, self._alone = writer, alone
         self._lock = threading.RLock()
         self._step, self._step_is_open, self._first_step = 0, False, 0
         self._finished = self._forked = self._preempting = False
@@ -106,16 +108,22 @@ class Run:
         self._step_metrics = StepMetrics()
         self._events = self._open_stream("events")
         self._metrics = self._open_stream("metrics", gap=self._gap_line)
-        self._live = LiveSummary(self._metrics.path)
+        self._live = LiveSummary(self._metrics.path, self._metrics)
         self._console = Console(self._open_stream("console")) if settings.console else None
         self._background = Background(self, self._open_stream("system"))
 
     def _open_stream(self, kind: str, writer: str | None = None, **options: Any) -> Stream:
         path = self.directory / stream_name(kind, writer or self._writer)
-        fsync = kind == "metrics" and self.settings.durability == "fsync"
-        strict = kind == "metrics" and self.settings.strict
-        elsewhere = lambda: self._elsewhere(kind)  # noqa: E731
-        return Stream(path, fsync=fsync, strict=strict, elsewhere=elsewhere, **options)
+        durability, is_history = self.settings.durability, kind == "metrics"
+        return Stream(
+            path,
+            fsync=is_history and durability == "fsync",
+            buffered=kind in ("metrics", "console") and durability == "buffered",
+            strict=is_history and self.settings.strict,
+            watched=is_history and not self._alone,
+            elsewhere=lambda: self._elsewhere(kind),
+            **options,
+        )
 
     def _elsewhere(self, kind: str) -> Path | None:
         """Where a stream goes on whose name another file has taken (R064)."""
@@ -262,7 +270,7 @@ class Run:
         commit: bool | None = None,
         sync: bool | None = None,
     ) -> None:
-        """Write one row; it has reached the operating system when this returns (R110).
+        """Write one row; it has reached the operating system when this returns, unless ``buffered`` (R110).
 
         Without ``step`` the row belongs to the open step, which this call closes
         unless ``commit=False``. With ``step >= 0`` it belongs to that step, which
@@ -277,12 +285,21 @@ class Run:
             return
         with self._lock:
             at = self._step if step is None else valid_step(step)
-            if type(data) is dict and data.keys().isdisjoint(_RESERVED) and not self._step_metrics:
-                row = {"_step": at, "_timestamp": now(), **data}
+            if type(data) is dict and data.keys().isdisjoint(_RESERVED) and not self._step_metrics.values:
+                stamp = at, (_STARTED + time.monotonic_ns() // 1000) / _MICRO
+                try:
+                    line = encode(data, stamp=stamp)
+                except (TypeError, FormatError):
+                    line = self._encode(data, stamp)
             else:
-                row = self._unusual_row(data, at)
-            self._append(self._encode(row))
-            self._advance(at, commit=commit if commit is not None else step is None)
+                line = self._encode(self._unusual_row(data, at))
+            if self._metrics.foreign:
+                self._leave_stream()
+            self._metrics.append(line)
+            if step is None and commit is None and not self._step_metrics.values:
+                self._step, self._step_is_open = at + 1, False
+            else:
+                self._advance(at, commit=commit if commit is not None else step is None)
 
     def _unusual_row(self, data: Any, step: int) -> dict[str, Any]:
         """The row of data that have reserved keys, lack step metrics, or are no plain dict."""
@@ -299,12 +316,12 @@ class Run:
             self._step_metrics.fill(row)
         return row
 
-    def _encode(self, row: dict[str, Any]) -> bytes:
+    def _encode(self, row: dict[str, Any], stamp: Stamp | None = None) -> bytes:
         try:
             try:
-                return encode(row)
+                return encode(row, stamp=stamp)
             except TypeError:  # something that is not plain JSON: normalise, with media on disk first (R073)
-                return encode(self._normalise(row), normal=True)
+                return encode(self._normalise(row), normal=True, stamp=stamp)
         except FormatError as error:
             raise UsageError(f"log(): {error.message}; nothing was written, log less at once") from None
 
@@ -318,8 +335,6 @@ class Run:
         if self._metrics.foreign:
             self._leave_stream()
         self._metrics.append(line)
-        if self._metrics.path == self._live.path:
-            self._live.put(line)
 
     def _leave_stream(self) -> None:
         """Somebody else writes this stream: go on in one of our own (R064)."""
@@ -644,6 +659,11 @@ class Run:
         else:
             self._background.unsynced.append(path)
 
+    def _flush_streams(self) -> None:
+        self._metrics.flush()
+        if self._console is not None:
+            self._console.flush()
+
     def _sync_streams(self) -> None:
         self._metrics.sync()
         self._events.sync()
@@ -658,6 +678,7 @@ class Run:
             stream.abandon()
         if self._console is not None:
             self._console.abandon()
+        self._live.abandon()
         self._background.abandon()
 
 

@@ -20,7 +20,7 @@ from runfmt.live import last_step
 from runfmt.rows import encode
 from runfmt.run import Run, document_of, own_writer
 from runfmt.settings import Settings, generate_id, random_name, resolve, said_in_settings
-from runfmt.writers import claim
+from runfmt.writers import claim, excludes
 
 __all__ = ["active_run", "finish", "init", "require", "set_config"]
 
@@ -71,7 +71,7 @@ def init(
     """Start a run, or carry one on, and make it the active one.
 
     Takes what W&B's ``init`` takes (see :func:`runfmt.settings.resolve`), and
-    ``console="off"``, ``durability="fsync"``, ``strict=True``. ``run.json`` and
+    ``console="off"``, ``durability="fsync"`` or ``"buffered"``, ``strict=True``. ``run.json`` and
     ``config.json`` are durable when this returns (R018).
 
     Raises ``UsageError`` for a value that cannot be meant, ``TypeError`` for an
@@ -184,7 +184,9 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
         replace_document(found / CONFIG, {})
         replace_document(found / RUN, document)
         sync(asked.root)  # R018
-    run = Run(found, document, asked, writer=writer)
+    # Of a rank nobody holds a lock (R060), and a name that was made up is nobody else's.
+    alone = excludes(found) if writer == MAIN else writer != asked.writer
+    run = Run(found, document, asked, writer=writer, alone=alone)
     if carry_on:
         run._resume(last, _resumed_config(found, writer))
     if asked.fork_from:

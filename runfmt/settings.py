@@ -169,7 +169,7 @@ def resolve(
         reinit=_reinit(reinit),
         rank=rank(),
         console=console != "off",
-        durability=_checked("durability", durability, ("second", "fsync")),
+        durability=_checked("durability", durability, ("second", "fsync", "buffered")),
         strict=strict,
         save_code=bool(save_code),
         silent=_is_true(environment("SILENT")) if silent is None else bool(silent),

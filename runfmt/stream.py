@@ -1,8 +1,8 @@
 """Appends whole lines to a stream. The only module that does (R003, R020-R022, R110-R112).
 
-One ``os.write`` a line, no queue and no thread between the caller and the file.
-What the disk refuses waits in memory, bounded, and goes first when the disk
-takes lines again; the order of lines never changes.
+One ``os.write`` a line, no queue and no thread between the caller and the file, unless
+the user asked for a buffer. What the disk refuses waits in memory, bounded, and goes first
+when the disk takes lines again; the order of lines never changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from runfmt.errors import remedy, warn
 __all__ = ["BUFFER", "Stream"]
 
 BUFFER = 64 * 2**20
-"""Bytes of refused lines that are kept in memory."""
+"""Bytes of lines that are kept in memory: of those that the disk refused, and of a buffer."""
+TOGETHER = 4096
+"""Lines of a buffer that are written at once."""
 PIECE = 2**20
 """Bytes that are copied at a time."""
 RETRY_AFTER = 0.2
@@ -34,10 +36,12 @@ class Stream:
     Opening cuts an unfinished last line (R021). ``gap(lines, reason)`` makes the
     line that stands for lost ones (R052); without it losses are only warned of.
     ``strict`` raises ``OSError`` instead of keeping lines in memory; ``fsync``
-    makes each line durable before :meth:`append` returns.
+    makes each line durable before :meth:`append` returns. ``buffered`` lets :meth:`append`
+    return at once, and the lines wait for :meth:`flush`: a killed process loses them.
 
-    ``foreign`` becomes true at the first :meth:`append` or :meth:`sync` after someone
-    else has appended: the caller then goes on elsewhere (R064).
+    ``foreign`` becomes true at the first :meth:`sync` after someone else has appended, and of a
+    ``watched`` stream, whose lock keeps nobody out, at the first :meth:`append`: the caller then
+    goes on elsewhere (R064).
 
     ``elsewhere`` gives the path where the stream goes on, with all that it holds, once another
     file has taken its name, as editors do that save by a rename; None if it cannot.
@@ -51,40 +55,74 @@ class Stream:
         elsewhere: Callable[[], Path | None] | None = None,
         strict: bool = False,
         fsync: bool = False,
+        buffered: bool = False,
+        watched: bool = False,
     ) -> None:
         self.path = path
         self.foreign = False
-        self._gap, self._strict, self._fsync = gap, strict, fsync
-        self._elsewhere = elsewhere
+        self._gap, self._strict, self._fsync, self._buffered = gap, strict, fsync, buffered
+        self._elsewhere, self._watched = elsewhere, watched
         # Reentrant: a signal handler may print or finish in the middle of an append.
         self._lock = threading.RLock()
         self._sync_lock = threading.RLock()
+        self._buffer_lock = threading.RLock()
+        self._buffer: list[bytes] = []
+        self._buffer_bytes = 0
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = self._lost = 0
         self._reason = ""
         self._retry_at = 0.0
+        self._is_behind = False
+        """Whether lines wait or are lost, or a part of one must be cut off: what comes goes behind them."""
         self._torn = self._dirty = self._warned = False
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self._end = _cut_tail(self._descriptor)
 
     def append(self, line: bytes) -> None:
-        """Append one line, which ends in LF; it has reached the system when this returns.
+        """Append one line, which ends in LF; it has reached the system when this returns, or the buffer.
 
         Never raises for I/O unless ``strict``.
         """
+        if self._buffered:
+            self._put(line)
+            return
         with self._lock:
-            if self._waiting or self._lost or self._torn:
-                self._wait(line)
-                if time.monotonic() >= self._retry_at:
-                    self._drain()
+            if self._is_behind:
+                self._follow([line])
                 return
             try:
                 self._write(line)
             except OSError as error:
-                self._refused(line, error)
+                self._refused([line], error)
                 return
             if self._fsync:
                 self._make_durable()
+
+    def _put(self, line: bytes) -> None:
+        """Leave a line to :meth:`flush`; who finds the buffer full waits for the disk."""
+        with self._buffer_lock:
+            self._buffer.append(line)
+            self._buffer_bytes += len(line)
+        if self._buffer_bytes > BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is in the buffer, many lines at once; :meth:`append` need not wait for it."""
+        with self._lock:
+            while lines := self._buffer[:TOGETHER]:
+                self._write_together(lines)
+                with self._buffer_lock:
+                    del self._buffer[: len(lines)]
+                    self._buffer_bytes -= sum(map(len, lines))
+
+    def _write_together(self, lines: list[bytes]) -> None:
+        if self._is_behind:
+            self._follow(lines)
+            return
+        try:
+            self._write(b"".join(lines))
+        except OSError as error:
+            self._refused(lines, error)
 
     def _write(self, line: bytes) -> None:
         """Write one line whole, or leave nothing of it behind and raise."""
@@ -93,8 +131,8 @@ class Stream:
         if written != len(line):
             self._complete(line, written)
         self._end += len(line)
-        if self._position() != self._end:  # somebody has appended before this line
-            self.foreign, self._end = True, self._position()
+        if self._watched and (position := self._position()) != self._end:
+            self.foreign, self._end = True, position
 
     def _position(self) -> int:
         """Where the last write ended, as O_APPEND leaves it."""
@@ -107,6 +145,7 @@ class Stream:
                 written += os.write(self._descriptor, line[written:])
         except OSError:
             self._torn = True
+            self._end = self._position() - written  # others may have appended before
             self._cut_back()
             raise
 
@@ -152,24 +191,32 @@ class Stream:
             "and go on there; writers='all' reads them"
         )
 
-    def _refused(self, line: bytes, error: OSError) -> None:
+    def _refused(self, lines: list[bytes], error: OSError) -> None:
+        self._is_behind = self._torn or not self._strict
         if self._strict:
             raise error
         self._reason = error.strerror or str(error)
         self._retry_at = time.monotonic() + RETRY_AFTER
-        self._wait(line)
+        self._wait(lines)
         self._warn(
             f"{self._reason} ({self.path}): lines are kept in memory, up to {BUFFER >> 20} MiB, "
             f"until the disk takes them; {remedy(error)}, the training goes on"
         )
 
-    def _wait(self, line: bytes) -> None:
-        # After the first loss everything is lost until the disk takes lines: the gap has one place.
-        if self._lost or self._waiting_bytes + len(line) > BUFFER:
-            self._lost += 1
-        else:
-            self._waiting.append(line)
-            self._waiting_bytes += len(line)
+    def _follow(self, lines: list[bytes]) -> None:
+        """Take lines while others wait for the disk, which is asked again now and then."""
+        self._wait(lines)
+        if time.monotonic() >= self._retry_at:
+            self._drain()
+
+    def _wait(self, lines: list[bytes]) -> None:
+        for line in lines:
+            # After the first loss everything is lost until the disk takes lines: the gap has one place.
+            if self._lost or self._waiting_bytes + len(line) > BUFFER:
+                self._lost += 1
+            else:
+                self._waiting.append(line)
+                self._waiting_bytes += len(line)
 
     def _drain(self) -> None:
         try:
@@ -182,6 +229,7 @@ class Stream:
                 if self._gap is not None:
                     self._write(self._gap(self._lost, self._reason))
                 self._lost = 0
+            self._is_behind = False
         except OSError as error:
             self._reason = error.strerror or str(error)
             self._retry_at = time.monotonic() + RETRY_AFTER
@@ -191,11 +239,32 @@ class Stream:
             self._warned = True
             warn(text)
 
+    def tail(self, offset: int, size: int = PIECE) -> bytes | None:
+        """Lines from a byte on, about so many bytes of them; None once it is closed.
+
+        Those that wait count as if the disk had them already.
+        """
+        with self._lock:
+            if self._descriptor < 0:
+                return None
+            if offset < self._end:
+                data = os.pread(self._descriptor, min(size, self._end - offset), offset)
+                if (end := data.rfind(b"\n") + 1) or len(data) < size:
+                    return data[:end]
+                return self.tail(offset, size * 2)
+            found, at = [], self._end
+            for line in (*self._waiting, *self._buffer):
+                if offset <= at < offset + size:
+                    found.append(line)
+                at += len(line)
+            return b"".join(found)
+
     def sync(self) -> None:
         """Make what was written durable, and try again what was refused; for a background thread."""
+        self.flush()
         with self._lock:
             said = self._notice_replaced()
-            if self._waiting or self._lost or self._torn:
+            if self._is_behind:
                 self._drain()
             dirty, self._dirty = self._dirty, False
             if dirty and not self._torn:
@@ -243,6 +312,7 @@ class Stream:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._buffer.clear()
 
 
 def _cut_tail(descriptor: int) -> int:

@@ -8,7 +8,7 @@ three together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -236,6 +236,7 @@ def _gives_value(row: Mapping[str, Any], keys: Iterable[str]) -> bool:
     return value is not None
 
 
+_NUMBERS = frozenset({int, float})
 _SCALE = 2.0**-60
 """Sums are kept this much smaller, so that those of the largest numbers do not overflow."""
 
@@ -268,6 +269,23 @@ class _Statistics:
         else:
             self.odd += value
 
+    def extend(self, values: Sequence[Any]) -> None:
+        """Add values, at least one, none of them null."""
+        kinds = set(map(type, values))
+        numbers = values if kinds <= _NUMBERS else [value for value in values if type(value) in _NUMBERS]
+        if not all(map(math.isfinite, numbers)):
+            for value in values:
+                self.add(value)
+            return
+        self.first = values[0] if self.first is None else self.first
+        self.last = values[-1]
+        if numbers:
+            self.count += len(numbers)
+            # The first of equal ones stays, as in add: 1 and 1.0 are written differently.
+            self.min = min(numbers if self.min is None else (self.min, *numbers))
+            self.max = max(numbers if self.max is None else (self.max, *numbers))
+            _add_all_exactly(self.partials, [number * _SCALE for number in numbers])
+
     @property
     def mean(self) -> float | None:
         if not self.count:
@@ -295,6 +313,15 @@ def _add_exactly(partials: list[float], value: float) -> None:
     partials[kept:] = [value]
 
 
+def _add_all_exactly(partials: list[float], values: Iterable[float]) -> None:
+    """The same for many values: what a rounded sum leaves over is summed again until nothing is left."""
+    terms, parts = [*partials, *values], []
+    while total := math.fsum(terms):
+        parts.append(total)
+        terms.append(-total)
+    partials[:] = reversed(parts)
+
+
 class Aggregate:
     """Takes logical rows in the order of their steps; knows the plain values and the statistics."""
 
@@ -311,6 +338,17 @@ class Aggregate:
                 definition = self.definitions.match(path)
                 if value is not None and definition is not None and definition.operations:
                     self.statistics.setdefault(path, _Statistics()).add(value)
+
+    def add_columns(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Take logical rows with the same keys by columns of plain values, of which none is an object."""
+        with_statistics = any(said.operations for said in self.definitions.by_name.values())
+        for key, column in columns.items():
+            values = [value for value in column if value is not None] if None in column else column
+            if values:
+                self.plain[key] = values[-1]
+                said = self.definitions.match(escape(key)) if with_statistics else None
+                if said is not None and said.operations:
+                    self.statistics.setdefault(escape(key), _Statistics()).extend(values)
 
     def copy(self) -> Aggregate:
         """Another that goes on from the same rows."""

@@ -17,7 +17,7 @@ from runfmt.errors import UsageError
 from runfmt.layout import MAIN, PRIVATE_LOCK
 from runfmt.reading import CRASHED_AFTER, StoredRun, has_crashed
 
-__all__ = ["claim", "unwritten"]
+__all__ = ["claim", "excludes", "unwritten"]
 
 
 def claim(folder: Path) -> int | None:
@@ -26,6 +26,14 @@ def claim(folder: Path) -> int | None:
     Where the file system has no locks it holds none. A forked child closes its copy.
     """
     return lock(folder / PRIVATE_LOCK)
+
+
+def excludes(folder: Path) -> bool:
+    """Whether the lock that this process holds keeps others out: one that can be had twice is none."""
+    again = claim(folder)
+    if again is not None:
+        os.close(again)
+    return again is None
 
 
 @contextmanager
@@ -50,12 +58,9 @@ def _are_kept_out(run: StoredRun, held: ExitStack) -> bool:
     if ours is None:
         raise UsageError(f"{run.path} is being written: end the training first")
     held.callback(os.close, ours)
-    again = claim(run.path)
-    if again is not None:  # a lock that can be had twice is none
-        held.callback(os.close, again)
     environment = run.document.get("environment")
     host = environment.get("host") if isinstance(environment, dict) else None
-    return again is None and host in (None, os.uname().nodename) and run.writers.keys() <= {MAIN}
+    return excludes(run.path) and host in (None, os.uname().nodename) and run.writers.keys() <= {MAIN}
 
 
 def _has_ended(run: StoredRun) -> bool:

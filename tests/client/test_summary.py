@@ -44,10 +44,10 @@ def log(run, chance):
 def read_beside(run, chance):
     """What the background does, with rows that come while it reads."""
     if run._live.is_stale:
-        step, other = run.step, run._live.begin_reading()
+        step, (other, end) = run.step, run._live.begin_reading()
         for _ in range(chance.randrange(3)):
             chance.choice(ACTIONS[:20])(run, chance)
-        other.recompute(step)
+        other.recompute(step, end)
         run._live.adopt(other)
 
 
@@ -59,6 +59,7 @@ ACTIONS = [
     lambda run, chance: run._rewind(chance.randrange(-1, 10)),
     lambda run, chance: dict(run.summary),
     lambda run, chance: run._background._write_documents(),
+    lambda run, chance: run._background._read_summary(),
     read_beside,
 ]
 
@@ -85,7 +86,7 @@ def readings(monkeypatch):
     """How often the stream was read again."""
     found = []
     read = LiveSummary._read_again
-    monkeypatch.setattr(LiveSummary, "_read_again", lambda live, step: (found.append(step), read(live, step)))
+    monkeypatch.setattr(LiveSummary, "_read_again", lambda live, *of: (found.append(live), read(live, *of)))
     return found
 
 
@@ -118,8 +119,8 @@ def test_value_by_hand_is_set_without_reading_the_stream(tmp_path, readings):
 def test_summary_that_was_read_in_the_background_is_gone_on_from(tmp_path, readings, monkeypatch):
     recompute = LiveSummary.recompute
 
-    def log_meanwhile(live, step):
-        found = recompute(live, step)
+    def log_meanwhile(live, *of):
+        found = recompute(live, *of)
         run.log({"v": 100})
         return found
 
@@ -128,7 +129,7 @@ def test_summary_that_was_read_in_the_background_is_gone_on_from(tmp_path, readi
             run.log({"v": value})
         run.define_metric("v", summary="min,max")
         monkeypatch.setattr(LiveSummary, "recompute", log_meanwhile)
-        run._background._write_documents()
+        run._background._read_summary()
         assert json.loads((run.directory / "summary.json").read_bytes()) == {"v": {"min": 0, "max": 4}}
         run.log({"v": -1})
         assert run.summary["v"] == {"min": -1, "max": 100}

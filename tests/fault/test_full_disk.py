@@ -16,13 +16,15 @@ TRAIN = """
 import resource, sys, warnings, runfmt, runfmt.stream
 warnings.simplefilter("error" if sys.argv[1] == "error" else "always")
 runfmt.stream.BUFFER = int(sys.argv[2])
-run = runfmt.init(project="p", id="one", console="off")
+run = runfmt.init(project="p", id="one", console="off", durability=sys.argv[3])
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 for step in range(300):
     if step == 100:
+        run.save()
         size = (run.directory / "metrics.jsonl").stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
     if step == 200:
+        run.save()
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     run.log({"v": step})
 run.save()
@@ -39,15 +41,16 @@ for step in range(1, 1201):
 """
 
 
-def train(tmp_path, filter_, buffer):
-    command = [sys.executable, "-c", TRAIN, filter_, str(buffer)]
+def train(tmp_path, filter_, buffer, durability="second"):
+    command = [sys.executable, "-c", TRAIN, filter_, str(buffer), durability]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     return StoredRun(tmp_path / "runs" / "one"), done.stderr
 
 
+@pytest.mark.parametrize("durability", ["second", "fsync", "buffered"])
 @pytest.mark.parametrize("filter_", ["always", "error"])
-def test_rows_that_a_full_disk_refused_come_later(tmp_path, filter_):
-    stored, said = train(tmp_path, filter_, 2**20)
+def test_rows_that_a_full_disk_refused_come_later(tmp_path, filter_, durability):
+    stored, said = train(tmp_path, filter_, 2**20, durability)
     assert [row["v"] for row in stored.history().rows] == list(range(300))
     assert stored.problems == []
     assert said.count("the training goes on") == 1
