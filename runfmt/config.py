@@ -8,7 +8,7 @@ from typing import Any
 from runfmt.errors import ConfigError, UsageError
 from runfmt.rows import NONFINITE, encode_document
 
-__all__ = ["Config"]
+__all__ = ["Config", "plain_config"]
 
 
 class Config(MutableMapping[str, Any]):
@@ -45,7 +45,7 @@ class Config(MutableMapping[str, Any]):
         self._set(new, allow=False)
 
     def _set(self, new: dict[str, Any], *, allow: bool) -> None:
-        plain = self._plain(new)
+        plain = plain_config(new)
         for key, value in plain.items():
             if not allow and key in self._items and not _same(self._items[key], value):
                 raise ConfigError(
@@ -64,18 +64,7 @@ class Config(MutableMapping[str, Any]):
     def _load(self, items: dict[str, Any]) -> None:
         """Take what stands on disk already, without saving."""
         self._items.update(items)
-
-    @staticmethod
-    def _plain(new: dict[str, Any]) -> dict[str, Any]:
-        from runfmt.values import normalise_config
-
-        plain = {}
-        for key, value in new.items():
-            name = _clean(key)
-            if name == NONFINITE:
-                raise UsageError(f"config key {NONFINITE!r} is reserved: choose another name")
-            plain[name] = normalise_config(value, name)
-        return plain
+        object.__setattr__(self, "_saved", encode_document(self._items))
 
     def changed_in_place(self) -> bool:
         """Whether a nested value differs from what was saved last."""
@@ -120,6 +109,19 @@ class Config(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+
+def plain_config(new: dict[str, Any]) -> dict[str, Any]:
+    """Hyperparameters as plain JSON values."""
+    from runfmt.values import normalise_config
+
+    plain = {}
+    for key, value in new.items():
+        name = _clean(key)
+        if name == NONFINITE:
+            raise UsageError(f"config key {NONFINITE!r} is reserved: choose another name")
+        plain[name] = normalise_config(value, name)
+    return plain
 
 
 def _clean(key: Any) -> str:

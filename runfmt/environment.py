@@ -24,11 +24,13 @@ __all__ = ["capture", "capture_slowly", "repository_name", "requirements"]
 _SECRET = re.compile(r"(key|token|secret|passw|jwt|credential|auth)", re.IGNORECASE)
 GIT_WITHIN = 10.0
 """Seconds after which git is not waited for."""
+_slow: dict[str, dict[str, Any]] = {}
+"""What was found slowly, by working directory: once a process, whose code is that of its beginning."""
 
 
 def capture() -> dict[str, Any]:
     """What is known at once."""
-    found = {
+    found: dict[str, Any] = {
         "argv": _without_secrets(sys.argv),
         "program": sys.argv[0] if sys.argv else "",
         "cwd": os.getcwd(),
@@ -42,7 +44,7 @@ def capture() -> dict[str, Any]:
     }
     slurm = {k: v for k, v in os.environ.items() if k.startswith("SLURM_") and not _SECRET.search(k)}
     ranks = {name.lower(): os.environ[name] for name in ("RANK", "WORLD_SIZE") if name in os.environ}
-    return {**found, **ranks, **({"slurm": slurm} if slurm else {})}
+    return {**found, **_slow.get(found["cwd"], {}), **ranks, **({"slurm": slurm} if slurm else {})}
 
 
 def capture_slowly(run: Run, gpus: list[str]) -> None:
@@ -52,13 +54,13 @@ def capture_slowly(run: Run, gpus: list[str]) -> None:
     files = run.directory / FILES
     files.mkdir(exist_ok=True)
     replace(files / "requirements.txt", requirements(), durable=False)
-    found: dict[str, Any] = {}
-    if git := _git():
-        found["git"] = git
-    if gpus:
-        found["gpus"] = gpus
-    if found:
-        run._change(environment={**run._document["environment"], **found})
+    folder = os.getcwd()
+    if folder not in _slow:
+        found = {"git": _git(), "gpus": gpus}
+        _slow[folder] = {key: value for key, value in found.items() if value}
+    environment = run._document["environment"]
+    if not _slow[folder].items() <= environment.items():
+        run._change(environment={**environment, **_slow[folder]})
     if run.settings.save_code:
         if (difference := _run_git("diff", "HEAD")) is not None:
             replace(files / "diff.patch", difference.encode("utf-8", "surrogateescape"), durable=False)

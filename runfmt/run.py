@@ -105,6 +105,8 @@ class Run:
         self._finished = self._forked = self._preempting = False
         self._alerts: dict[str, float] = {}
         self._warned: set[str] = set()
+        self._unwritten: set[str] = set()
+        """Documents that the disk refused when they were written last."""
         self._step_metrics = StepMetrics()
         self._events = self._open_stream("events")
         self._metrics = self._open_stream("metrics", gap=self._gap_line)
@@ -583,7 +585,8 @@ class Run:
             self._lost = self._metrics.close()
             self._events.close()
             if self._is_main:
-                self._save_config()
+                if CONFIG in self._unwritten or self.config.changed_in_place():
+                    self._save_config()
                 if not self._is_gone():
                     self._write_document(SUMMARY, self._live.result(MAX_STEP + 1))
                 self._change(state=state, exit_code=exit_code, finished_at=utc(now()))
@@ -645,7 +648,9 @@ class Run:
             return
         try:
             replace_document(self.directory / name, document, durable=durable)
+            self._unwritten.discard(name)
         except OSError as error:
+            self._unwritten.add(name)
             if self.settings.strict:
                 raise
             if name not in self._warned:

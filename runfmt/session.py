@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from runfmt import lifecycle
+from runfmt.config import plain_config
 from runfmt.documents import keep_aside, read_document, replace, replace_document, sync
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
@@ -180,8 +181,10 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
     if asked.resume_step is not None:
         _check_step(found, asked.resume_step, last)
     document = _document(asked, found, carry_on=carry_on)
+    begins_with: dict[str, Any] = {}
     if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
-        replace_document(found / CONFIG, {})
+        begins_with = {} if asked.fork_from else plain_config(values)
+        replace_document(found / CONFIG, begins_with)
         replace_document(found / RUN, document)
         sync(asked.root)  # R018
     # Of a rank nobody holds a lock (R060), and a name that was made up is nobody else's.
@@ -191,7 +194,10 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
         run._resume(last, _resumed_config(found, writer))
     if asked.fork_from:
         _copy_parent(run, asked)
-    run.config._set(values, allow=True)
+    if begins_with:
+        run.config._load(begins_with)
+    else:
+        run.config._set(values, allow=True)
     if carry_on or asked.fork_from:
         run._write_document(RUN, document)
     if asked.resume_step is not None:

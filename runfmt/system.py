@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 from collections.abc import Callable
@@ -17,7 +18,7 @@ class Sampler:
     def __init__(self, folder: Path) -> None:
         self._folder = folder  # its disk is the one that is looked at
         self._process, self._psutil = _open_psutil()
-        self._gpus, self._nvml = _open_gpus()
+        self._gpus, self._nvml = _open_gpus(os.getpid())
 
     def sample(self) -> dict[str, Any]:
         """``cpu`` in percent, ``memory``, ``disk``, ``network``, ``process`` in bytes, ``gpu`` a list."""
@@ -60,7 +61,9 @@ def _open_psutil() -> tuple[Any, Any]:
     return process, psutil
 
 
-def _open_gpus() -> tuple[list[Any], Any]:
+@functools.cache
+def _open_gpus(process: int) -> tuple[list[Any], Any]:
+    """The handles of the GPUs, which are a process's own, and the library."""
     try:
         import pynvml
     except ImportError:
@@ -74,7 +77,7 @@ def _open_gpus() -> tuple[list[Any], Any]:
 
 def gpu_names() -> list[str]:
     """What the GPUs call themselves."""
-    gpus, nvml = _open_gpus()
+    gpus, nvml = _open_gpus(os.getpid())
     return [str(nvml.nvmlDeviceGetName(gpu)) for gpu in gpus]
 
 
