@@ -19,7 +19,6 @@ from runfmt.layout import MAX_DEPTH, MAX_ROW
 __all__ = [
     "CONTROL",
     "RESERVED",
-    "Stamp",
     "decode",
     "decode_document",
     "decode_plain",
@@ -42,10 +41,6 @@ NONFINITE = "_nonfinite"
 CONTROL = ("_rewind", "_gap", "_summary", "_define")
 RESERVED = ("_step", "_timestamp", "_runtime", NONFINITE, *CONTROL)
 
-Stamp = tuple[int, float]
-"""The step of a row, and its time in Unix seconds."""
-
-_STAMPED, _ONLY_STAMPED = b'{"_step":%d,"_timestamp":%b,%b', b'{"_step":%d,"_timestamp":%b%b'
 _OBJECT, _LIST = b"{["
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -62,22 +57,17 @@ _NORMAL = _PLAIN | orjson.OPT_APPEND_NEWLINE
 _PRETTY = _NORMAL | orjson.OPT_INDENT_2
 
 
-def encode(row: Mapping[str, Any], *, normal: bool = False, stamp: Stamp | None = None) -> bytes:
+def encode(row: Mapping[str, Any], *, normal: bool = False) -> bytes:
     """One line for a row, with its LF.
 
     ``normal`` says that the values went through :mod:`runfmt.values`; otherwise
     anything that is not plain JSON raises ``TypeError``, for the caller to
-    normalise first. ``stamp`` are the step and the time of a row that has none, in
-    front of which they are put: a wide row is not copied for them.
-    Raises ``FormatError`` for R025 and R027.
+    normalise first. Raises ``FormatError`` for R025 and R027.
     """
     line = _dumps(row, _NORMAL) if normal else orjson.dumps(row, option=_FAST)
     # orjson writes non-finite numbers as null; a row without any null has none.
     if _NULL(line) and (whole := marked(row)) is not row:
         line = orjson.dumps(whole, option=_NORMAL)
-    if stamp is not None:
-        step, time = stamp
-        line = (_STAMPED if row else _ONLY_STAMPED) % (step, orjson.dumps(time), line[1:])
     if len(line) > MAX_ROW:
         raise FormatError("R027", f"a row of {len(line):,} bytes is over the limit of {MAX_ROW:,}")
     # Most rows are flat, and finding nothing is much faster than counting.

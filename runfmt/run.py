@@ -24,7 +24,7 @@ from runfmt.documents import make_durable, replace_document
 from runfmt.errors import FormatError, NotStarted, UsageError, remedy, warn
 from runfmt.layout import CONFIG, FILES, MAIN, MAX_STEP, RUN, SUMMARY, new_uid, stream_name
 from runfmt.live import LiveSummary, Summary
-from runfmt.rows import RESERVED, Stamp, encode
+from runfmt.rows import RESERVED, encode
 from runfmt.settings import Settings, checked_tags
 from runfmt.steps import StepMetrics, checked_definition, valid_step
 from runfmt.stream import Stream
@@ -288,13 +288,13 @@ class Run:
         with self._lock:
             at = self._step if step is None else valid_step(step)
             if type(data) is dict and data.keys().isdisjoint(_RESERVED) and not self._step_metrics.values:
-                stamp = at, (_STARTED + time.monotonic_ns() // 1000) / _MICRO
-                try:
-                    line = encode(data, stamp=stamp)
-                except (TypeError, FormatError):
-                    line = self._encode(data, stamp)
+                row = {"_step": at, "_timestamp": now(), **data}
             else:
-                line = self._encode(self._unusual_row(data, at))
+                row = self._unusual_row(data, at)
+            try:
+                line = encode(row)
+            except (TypeError, FormatError):
+                line = self._encode(row)
             if self._metrics.foreign:
                 self._leave_stream()
             self._metrics.append(line)
@@ -318,12 +318,10 @@ class Run:
             self._step_metrics.fill(row)
         return row
 
-    def _encode(self, row: dict[str, Any], stamp: Stamp | None = None) -> bytes:
+    def _encode(self, row: dict[str, Any]) -> bytes:
+        """The line of a row that is not plain JSON: it is normalised, with media on disk first (R073)."""
         try:
-            try:
-                return encode(row, stamp=stamp)
-            except TypeError:  # something that is not plain JSON: normalise, with media on disk first (R073)
-                return encode(self._normalise(row), normal=True, stamp=stamp)
+            return encode(self._normalise(row), normal=True)
         except FormatError as error:
             raise UsageError(f"log(): {error.message}; nothing was written, log less at once") from None
 
