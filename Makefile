@@ -77,14 +77,13 @@ soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sy
 billion: $(INSTALLED) ## look at a billion points: half an hour, 45 GB of disk
 	$(BIN)/python benchmarks/view.py --rows 100000 --alone
 
-bench: $(INSTALLED) ## what recording and reading cost
-	$(BIN)/python benchmarks/log_latency.py
-	$(BIN)/python benchmarks/read_metrics.py
+bench: $(INSTALLED) ## measure everything beside others, and write benchmarks/RESULTS.md: half an hour, 70 GB of disk
+	$(BIN)/python benchmarks
 
-PEERS := swanlab neptune-scale dvclive aim
-peers: .stamps/mlflow ## environments of other tools, which benchmarks/peers measures beside runfmt
+PEERS := tensorboardX swanlab sacred neptune-scale dvclive aim
+peers: .stamps/mlflow ## environments of other tools, which benchmarks/peers measures beside runfmt (sacred needs setuptools and does not say so)
 	for tool in $(PEERS); do \
-	  $(PYTHON) -m venv --clear .venv-peers/$$tool && .venv-peers/$$tool/bin/pip install -q $$tool || exit 1; \
+	  $(PYTHON) -m venv --clear .venv-peers/$$tool && .venv-peers/$$tool/bin/pip install -q $$tool setuptools || exit 1; \
 	done
 
 pictures: $(INSTALLED) ## draw the pictures of the page for the documentation, from runs that it trains

@@ -10,10 +10,8 @@ turns, a part of the calls each time, so that they meet the same machine. Calls 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -24,10 +22,10 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-OWN = ("floor", "runfmt", "wandb", "tensorboardX")
+OWN = ("floor", "runfmt", "wandb")
 """Tools in the environment of the project."""
 WITH_MLFLOW = ("mlflow", "mlflow-sqlite", "trackio")
-ALONE = ("swanlab", "neptune-scale", "dvclive", "aim")
+ALONE = ("tensorboardX", "swanlab", "sacred", "neptune-scale", "dvclive", "aim")
 WIDE, PART = 1000, 20
 """Scalars of a wide row; parts in which the calls are made, in turns."""
 SLOW = {"dvclive": 50, "mlflow-sqlite": 20, "aim": 5, "mlflow": 5, "tensorboardX": 5}
@@ -156,8 +154,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"versions": versions, "found": found}, indent=2))
         return
-    about = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(f"{about}, runfmt {importlib.metadata.version('runfmt')}\n\n{table(found, versions)}")
+    print(table(found, versions))
 
 
 if __name__ == "__main__":

@@ -136,6 +136,38 @@ class Swanlab:
         self._run.finish()
 
 
+class Sacred:
+    def begin(self, folder: Path, name: str) -> None:
+        import threading
+
+        from sacred import Experiment
+        from sacred.observers import FileStorageObserver
+
+        experiment = Experiment(name, save_git_info=False)
+        experiment.captured_out_filter = None
+        experiment.observers.append(FileStorageObserver(folder / "sacred"))
+        self._begun, self._end = threading.Event(), threading.Event()
+
+        @experiment.main
+        def train() -> None:
+            self._begun.set()
+            self._end.wait()
+
+        self._experiment = experiment
+        self._run = experiment._create_run()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self._begun.wait()
+
+    def log(self, row: Row, step: int) -> None:
+        for key, value in row.items():
+            self._run.log_scalar(key, value, step)
+
+    def finish(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+
 class NeptuneScale:
     def begin(self, folder: Path, name: str) -> None:
         from neptune_scale import Run
@@ -179,7 +211,7 @@ class Aim:
 
 TOOLS: dict[str, Callable[[], Any]] = {
     "floor": Floor, "runfmt": Runfmt, "wandb": Wandb, "tensorboardX": TensorboardX, "trackio": Trackio,
-    "mlflow": MLflow, "mlflow-sqlite": MLflowSqlite, "swanlab": Swanlab, "neptune-scale": NeptuneScale,
+    "mlflow": MLflow, "mlflow-sqlite": MLflowSqlite, "swanlab": Swanlab, "sacred": Sacred, "neptune-scale": NeptuneScale,
     "dvclive": Dvclive, "aim": Aim,
 }  # fmt: skip
 
