@@ -103,9 +103,8 @@ class Background:
     def stop(self) -> None:
         """End the threads, then do once more what must not be missing at the end."""
         self._stop.set()
-        for thread in (self._thread, self._beside):
-            if thread.is_alive() and thread is not threading.current_thread():
-                thread.join(CAPTURE_WITHIN)
+        _wait_for(self._thread)
+        _wait_for(self._beside)  # which the other may just have begun
         self._attempt(self._refresh_files, final=True)
         self.unsynced.extend(path for path in (self._run.directory / FILES).rglob("*") if path.is_file())
         self._attempt(self._sync_files)
@@ -122,9 +121,12 @@ class Background:
         while not self._stop.wait(max(0.0, min(job.due for job in self._short) - time.monotonic())):
             for job in self._due(self._short):
                 self._do(job)
-            if not self._beside.is_alive() and (jobs := self._due(self._long)):
-                self._beside = self._new_thread(self._work_beside, jobs)
-                self._beside.start()
+            self._attempt(self._begin_long)
+
+    def _begin_long(self) -> None:
+        if not self._beside.is_alive() and (jobs := self._due(self._long)):
+            self._beside = self._new_thread(self._work_beside, jobs)
+            self._beside.start()
 
     def _work_beside(self, jobs: list[_Job]) -> None:
         for job in jobs:
@@ -227,3 +229,8 @@ class Background:
             environment.requirements()
             gpus = gpu_names()
         environment.capture_slowly(self._run, gpus)
+
+
+def _wait_for(thread: threading.Thread) -> None:
+    if thread.is_alive() and thread is not threading.current_thread():
+        thread.join(CAPTURE_WITHIN)
