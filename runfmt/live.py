@@ -110,12 +110,16 @@ class LiveSummary:
             return summarise(self._aggregate, self._hand)
 
     def fold(self) -> None:
-        """Take all that is new in the stream."""
-        while self.fold_some(LARGE):
-            pass
+        """Take all that is new in the stream, also what does not lie on the disk yet."""
+        with self._lock:
+            while self.fold_some(LARGE):
+                pass
+            if self._stream is not None:
+                lines = self._stream.pending(self._taken)
+                self._take_lines(lines, self._taken + len(lines))
 
     def fold_some(self, size: int = PIECE) -> bool:
-        """Take about so many bytes of what is new in the stream; says whether there were any."""
+        """Take about so many bytes of what is new on the disk; says whether there were any."""
         with self._lock:
             if self._stream is not None and (lines := self._stream.tail(self._taken, size)) is not None:
                 end = self._taken + len(lines)

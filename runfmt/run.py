@@ -581,6 +581,8 @@ class Run:
             self._finished = True
             self._event("finish", state=state, exit_code=exit_code)
             self._lost = self._metrics.close()
+            if self._lost:  # the summary has counted them, the stream never will
+                self._live.distrust()
             self._events.close()
             if self._is_main:
                 if CONFIG in self._unwritten or self.config.changed_in_place():

@@ -240,24 +240,19 @@ class Stream:
             warn(text)
 
     def tail(self, offset: int, size: int = PIECE) -> bytes | None:
-        """Lines from a byte on, about so many bytes of them; None once it is closed.
-
-        Those that wait count as if the disk had them already.
-        """
+        """Lines on the disk from a byte on, about so many bytes of them; None once it is closed."""
         with self._lock:
             if self._descriptor < 0:
                 return None
-            if offset < self._end:
-                data = os.pread(self._descriptor, min(size, self._end - offset), offset)
-                if (end := data.rfind(b"\n") + 1) or len(data) < size:
-                    return data[:end]
-                return self.tail(offset, size * 2)
-            found, at = [], self._end
-            for line in (*self._waiting, *self._buffer):
-                if offset <= at < offset + size:
-                    found.append(line)
-                at += len(line)
-            return b"".join(found)
+            data = os.pread(self._descriptor, max(0, min(size, self._end - offset)), offset)
+            if (end := data.rfind(b"\n") + 1) or len(data) < size:
+                return data[:end]
+            return self.tail(offset, size * 2)
+
+    def pending(self, offset: int) -> bytes:
+        """The lines that wait, from a byte on, as if the disk had them already."""
+        with self._lock:
+            return b"".join((*self._waiting, *self._buffer))[max(0, offset - self._end) :]
 
     def sync(self) -> None:
         """Make what was written durable, and try again what was refused; for a background thread."""

@@ -38,6 +38,7 @@ size = (run.directory / "metrics.jsonl").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 for step in range(1, 1201):
     run.log({"v": step})
+assert run.summary["v"] == 1200
 """
 
 
@@ -76,6 +77,8 @@ def test_last_line_says_what_a_disk_that_stays_full_has_cost(tmp_path):
     last = done.stderr.splitlines()[-1]
     assert "its last 1,200 rows are lost, as the disk did not take them (runs/one): make room" in last
     assert "runfmt recover runs/one" in last
+    stored = StoredRun(tmp_path / "runs" / "one")
+    assert json.loads((stored.path / "summary.json").read_bytes()) == stored.summary == {"v": 0}
 
 
 ARTIFACT = """
