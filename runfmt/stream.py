@@ -71,6 +71,8 @@ class Stream:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = self._lost = 0
         self._reason = ""
+        self._is_stale = False
+        """Whether the descriptor leads nowhere any more, as on a share whose server came back."""
         self._retry_at = 0.0
         self._is_behind = False
         """Whether lines wait or are lost, or a part of one must be cut off: what comes goes behind them."""
@@ -195,13 +197,17 @@ class Stream:
         self._is_behind = self._torn or not self._strict
         if self._strict:
             raise error
-        self._reason = error.strerror or str(error)
-        self._retry_at = time.monotonic() + RETRY_AFTER
+        self._note(error)
         self._wait(lines)
         self._warn(
             f"{self._reason} ({self.path}): lines are kept in memory, up to {BUFFER >> 20} MiB, "
             f"until the disk takes them; {remedy(error)}, the training goes on"
         )
+
+    def _note(self, error: OSError) -> None:
+        self._reason = error.strerror or str(error)
+        self._is_stale = self._is_stale or error.errno == errno.ESTALE
+        self._retry_at = time.monotonic() + RETRY_AFTER
 
     def _follow(self, lines: list[bytes]) -> None:
         """Take lines while others wait for the disk, which is asked again now and then."""
@@ -220,6 +226,8 @@ class Stream:
 
     def _drain(self) -> None:
         try:
+            if self._is_stale:
+                self._reopen()
             if self._torn:
                 self._cut_back()
             while self._waiting:
@@ -231,8 +239,16 @@ class Stream:
                 self._lost = 0
             self._is_behind = False
         except OSError as error:
-            self._reason = error.strerror or str(error)
-            self._retry_at = time.monotonic() + RETRY_AFTER
+            self._note(error)
+
+    def _reopen(self) -> None:
+        """Find the file by its name again, and go on at its last line; raises ``OSError``."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        with self._sync_lock:
+            with suppress(OSError):  # the system lets go of a stale one in any case
+                os.close(self._descriptor)
+            self._descriptor = descriptor
+        self._end, self._torn, self._is_stale = _cut_tail(descriptor), False, False
 
     def _warn(self, text: str) -> None:
         if not self._warned:
