@@ -38,7 +38,7 @@ def lines_of(part: str) -> list[Line]:
     """Run a script. Raises ``SystemExit`` if it fails, with what it said."""
     print(f"{part} ...", file=sys.stderr, flush=True)
     command = [sys.executable, HERE / f"{part}.py", "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{part} failed: nothing was written")
     found = map(json.loads, done.stdout.splitlines())
@@ -61,16 +61,20 @@ def about() -> str:
         ),
         platform.machine(),
     )
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("orjson", "polars", "torch"))
-    programs = ", ".join(
-        subprocess.run([name, "--version"], capture_output=True, text=True).stdout.splitlines()[0].strip()
-        for name in ("rsync", "rclone")
-    )
+    packages = ("orjson", "polars", "torch")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    programs = ", ".join(map(first_line, ("rsync", "rclone")))
     return (
         f"{processor}, {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, "
         f"runfmt {importlib.metadata.version('runfmt')}, {versions}, {programs}; "
         f"{datetime.now(timezone.utc):%d %B %Y}, load before {os.getloadavg()[0]:.1f}."
     )
+
+
+def first_line(program: str) -> str:
+    """What a program says of its version."""
+    done = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[0].strip()
 
 
 def main() -> None:
@@ -88,9 +92,8 @@ def main() -> None:
         return
     print("peers ...", file=sys.stderr, flush=True)
     peers = subprocess.run([sys.executable, HERE / "peers"], check=True, stdout=subprocess.PIPE, text=True)
-    minutes = (time.monotonic() - begun) / 60
-    text = HEADING.format(machine=machine, minutes=minutes, sections="\n\n".join(sections), peers=peers.stdout)
-    (HERE / "RESULTS.md").write_text(text)
+    said = {"machine": machine, "minutes": (time.monotonic() - begun) / 60, "peers": peers.stdout}
+    (HERE / "RESULTS.md").write_text(HEADING.format(sections="\n\n".join(sections), **said))
 
 
 HEADING = """# Results
@@ -104,8 +107,8 @@ A figure is the median, with the least and the largest beside it; *beside* was m
 
 ## Recording, beside other tools
 
-`log` of 10 scalars, wide: of 1,000. All but runfmt and the floor keep rows in memory or in another process when
-`log` returns, but for MLflow, dvclive, neptune-scale and aim.
+`log` of 10 scalars, wide: of 1,000. All but runfmt and the floor keep rows in memory or in another process
+when `log` returns, but for MLflow, dvclive, neptune-scale and aim.
 
 {peers}"""
 

@@ -211,8 +211,8 @@ class Aim:
 
 TOOLS: dict[str, Callable[[], Any]] = {
     "floor": Floor, "runfmt": Runfmt, "wandb": Wandb, "tensorboardX": TensorboardX, "trackio": Trackio,
-    "mlflow": MLflow, "mlflow-sqlite": MLflowSqlite, "swanlab": Swanlab, "sacred": Sacred, "neptune-scale": NeptuneScale,
-    "dvclive": Dvclive, "aim": Aim,
+    "mlflow": MLflow, "mlflow-sqlite": MLflowSqlite, "swanlab": Swanlab, "sacred": Sacred,
+    "neptune-scale": NeptuneScale, "dvclive": Dvclive, "aim": Aim,
 }  # fmt: skip
 
 
