@@ -129,11 +129,12 @@ def test_killed_trainings_lose_nothing_and_go_on(tmp_path, mode, counted):
         assert json.loads((stored.path / "summary.json").read_bytes()) == stored.summary
         samples = whole_lines(stored.path / "system.jsonl")
         starts = sum(event["event"] in ("start", "resume") for event in stored.events())
-        assert (len(samples) > starts) == (mode == "recorded")  # otherwise one at each start, at most
         lines = map(json.loads, whole_lines(stored.path / "metrics.jsonl"))
         steps = Counter(row["_step"] for row in lines if not any(key in row for key in CONTROL))
         lost, doubled = set(trainer.acknowledged) - steps.keys(), steps.total() - len(steps)
-        counts.update(trainings=1, kills=trainer.kills, rows=last + 1, samples=len(samples))
+        counts.update(trainings=1, starts=starts, kills=trainer.kills, rows=last + 1, samples=len(samples))
         counts.update(lost=len(lost), doubled=doubled)
     counted(**counts)
+    # Otherwise one at each start, at most.
+    assert (counts["samples"] > counts["starts"]) == (mode == "recorded")
     assert (counts["lost"], counts["doubled"]) == (0, 0)
