@@ -92,8 +92,8 @@ class Background:
 
     def start(self) -> None:
         """Begin to work."""
+        self._beside.start()  # first, as the other one begins it anew when it has ended
         self._thread.start()
-        self._beside.start()
 
     def follow(self, copied: Copied, policy: str) -> None:
         """Copy saved files again when they change (``live``) or at the end (``end``)."""

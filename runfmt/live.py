@@ -341,9 +341,9 @@ def _good_rows(lines: BinaryIO) -> Iterator[dict[str, Any]]:
 
 
 def last_step(stream: Path) -> int:
-    """The step of the last row that is in force, -1 if the stream has no row."""
+    """The step after which a resumed run goes on, -1 if the stream has no row or is not there yet."""
     last = -1
-    with open(stream, "rb") as file:
+    with suppress(FileNotFoundError), open(stream, "rb") as file:  # killed right after run.json was written
         for row in _good_rows(file):
             if "_rewind" in row:
                 last = min(last, row["_rewind"])

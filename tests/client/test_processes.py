@@ -92,6 +92,16 @@ def test_run_of_a_child_process_ends_with_it(tmp_path, method):
     assert found == {"good": ("finished", 0), "bad": ("failed", 1)}
 
 
+def test_run_that_was_killed_before_it_had_a_stream_goes_on(start):
+    killed = start(id="one")
+    killed.finish()
+    (killed.directory / "metrics.jsonl").unlink()
+    again = start(id="one", resume="must")
+    again.log({"v": 1})
+    again.finish()
+    assert rows(again) == {"main": [1]}
+
+
 def test_fork_right_after_init_gives_the_child_whole_modules(tmp_path):
     text = """
     for number in range(5):
