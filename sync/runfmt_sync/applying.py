@@ -24,7 +24,7 @@ from runfmt.documents import read_document
 from runfmt.editing import lay_edits_together
 from runfmt.errors import FormatError, explain
 from runfmt.layout import EDITS, RUN, is_safe, is_stream, is_uid, phase
-from runfmt_sync.digests import Proof, prove_file
+from runfmt_sync.digests import Known, Proof, Proving, Signature, prove_file
 from runfmt_sync.durability import Barrier, Disk
 from runfmt_sync.extents import Extent, Piece, Refused
 from runfmt_sync.faults import fault_point
@@ -33,7 +33,7 @@ from runfmt_sync.inventory import committed_size
 if TYPE_CHECKING:
     from runfmt_sync.store import Store
 
-__all__ = ["Batch", "append", "check_digest", "check_extent", "refusal"]
+__all__ = ["Batch", "Written", "append", "check_digest", "check_extent", "refusal"]
 
 ONE_RUN = {
     errno.EACCES,
@@ -67,6 +67,7 @@ class Batch:
         self._store, self._disk, self._refused = store, disk, refused
         self._barrier = Barrier(disk)
         self._incoming: list[str] = []
+        self._written: dict[str, dict[str, Known]] = {}
         self._locks = store.locks()
 
     def __enter__(self) -> Batch:
@@ -86,8 +87,10 @@ class Batch:
         with self._refusals(uid):
             if not self._store.seen(uid) and (time := self._store.deleted(uid)):
                 raise Refused(f"the run was deleted here at {time}", again=True)
-            if _Application(self._store, uid, Barrier(self._disk), self._barrier).apply(pieces):
+            application = _Application(self._store, uid, Barrier(self._disk), self._barrier)
+            if application.apply(pieces):
                 self._incoming.append(uid)
+            self._written[uid] = application.written
 
     def finish(self) -> None:
         """Make all durable, let new runs appear, and let others at the runs."""
@@ -96,8 +99,9 @@ class Batch:
             with self._refusals(uid):
                 self._store.publish(uid, self._barrier)
         self._barrier.wait()
+        self._store.written(self._written)
         self._locks.release()
-        self._incoming = []
+        self._incoming, self._written = [], {}
 
     @contextmanager
     def _refusals(self, uid: str) -> Iterator[None]:
@@ -113,6 +117,33 @@ class Batch:
             self._refused[uid] = refusal(error)
 
 
+class Written:
+    """Proofs, so far, of what is written piece by piece, so that nothing is read to be proved again.
+
+    By uid, and the path or the digest of the whole; each as it stood behind its last piece: whoever
+    else writes there moves its time. May be forgotten, then the file is read.
+    """
+
+    MOST = 1024
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[Signature, Proving]] = {}
+
+    def take(self, name: tuple[str, str], offset: int, file: BinaryIO) -> Proving | None:
+        """What proves the bytes before an offset, all that are there; None if it is not known."""
+        signature, proving = self._known.pop(name, (None, None))
+        now = Signature.of(os.fstat(file.fileno()))
+        if now.size == offset == 0:
+            return Proving(is_stream=is_stream(name[1]))
+        return proving if now == signature and now.size == offset else None
+
+    def keep(self, name: tuple[str, str], proving: Proving, file: BinaryIO) -> None:
+        """Remember it until the next piece comes."""
+        while len(self._known) >= self.MOST:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[name] = Signature.of(os.fstat(file.fileno())), proving
+
+
 class _Application:
     """The extents of one run being applied, under its lock; a new run waits for the common barrier."""
 
@@ -123,6 +154,9 @@ class _Application:
         self._parts = store.parts(uid)
         self._barrier = own if self.visible else common
         self._checked: set[Path] = set()
+        self._pieces = store.pieces
+        self.written: dict[str, Known] = {}
+        """Proofs of what is known from writing it, which need not be read for them."""
 
     def apply(self, pieces: Iterable[Piece]) -> bool:
         """Apply them in their order; gives whether the run is new and now whole."""
@@ -169,8 +203,14 @@ class _Application:
 
     def _append(self, extent: Extent, body: Iterable[bytes]) -> None:
         path = self.folder / extent.path
+        name = self._uid, extent.path
+        self.written.pop(extent.path, None)
         with _open(path) as file:
-            append(file, extent, body)
+            proving = self._pieces.take(name, extent.offset, file)
+            append(file, extent, body if proving is None else _heard(body, proving))
+            if proving is not None:
+                self._pieces.keep(name, proving, file)
+                self.written[extent.path] = Known(Signature.of(os.fstat(file.fileno())), proving.proof)
         self._barrier.add(path)
 
     def _take(self, extent: Extent, whole: Proof, body: Iterable[bytes]) -> None:
@@ -184,18 +224,8 @@ class _Application:
             self._barrier.wait()
         if extent.offset and not part.exists() and _is(path, whole):
             return  # it became whole before
-        with _open(part) as file:
-            if extent.offset > (there := file.seek(0, os.SEEK_END)):
-                raise Refused(f"{extent.path}: only {there:,} bytes of it are here", again=True)
-            _write(file, extent.offset, data)
-            fault_point("store.part")
-            end = extent.offset + extent.length
-            if end < whole.size:
-                return
-            file.truncate(end)
-            if extent.length < end and prove_file(file) != whole:
-                part.unlink()
-                raise Refused(f"{extent.path}: its pieces do not make the file; it starts anew", again=True)
+        if not self._write(part, extent, whole, data):
+            return
         if self.visible:
             if extent.path == RUN and read_document(part).get("uid") != self._uid:
                 part.unlink()
@@ -205,6 +235,29 @@ class _Application:
         if not in_place:
             os.replace(part, path)
         self._barrier.add(path)
+
+    def _write(self, part: Path, extent: Extent, whole: Proof, data: bytes) -> bool:
+        """Write a file or a piece of one; gives whether the file is whole now."""
+        name = self._uid, whole.digest
+        with _open(part) as file:
+            if extent.offset > (there := file.seek(0, os.SEEK_END)):
+                raise Refused(f"{extent.path}: only {there:,} bytes of it are here", again=True)
+            proving = self._pieces.take(name, extent.offset, file)
+            _write(file, extent.offset, data)
+            fault_point("store.part")
+            end = extent.offset + extent.length
+            if proving is not None and extent.length < whole.size:
+                proving.update(data)
+            if end < whole.size:
+                if proving is not None:
+                    self._pieces.keep(name, proving, file)
+                return False
+            _cut(file, end)
+            if extent.length < end and (proving.proof if proving else prove_file(file)) != whole:
+                part.unlink()
+                raise Refused(f"{extent.path}: its pieces do not make the file; it starts anew", again=True)
+            self.written[extent.path] = Known(Signature.of(os.fstat(file.fileno())), whole)
+        return True
 
     def _part(self, digest: str) -> Path:
         self._parts.parent.mkdir(exist_ok=True)
@@ -231,7 +284,7 @@ def append(file: BinaryIO, extent: Extent, body: Iterable[bytes]) -> None:
     there = committed_size(file)
     if extent.offset > there:
         raise Refused(f"{extent.path}: only {there:,} bytes are here", again=True)
-    file.truncate(there)  # an unterminated tail; never a line
+    _cut(file, there)  # an unterminated tail; never a line
     digest, offset, held = hashlib.sha256(), extent.offset, b""
     for chunk in body:
         digest.update(chunk)
@@ -247,6 +300,18 @@ def append(file: BinaryIO, extent: Extent, body: Iterable[bytes]) -> None:
     fault_point("store.append")
     _write(file, offset - len(held), held)
     fault_point("store.appended")
+
+
+def _heard(body: Iterable[bytes], proving: Proving) -> Iterator[bytes]:
+    for chunk in body:
+        proving.update(chunk)
+        yield chunk
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    """Let a file end there. ext4 writes a file that was cut to nothing when it is closed: not in vain."""
+    if os.fstat(file.fileno()).st_size > size:
+        file.truncate(size)
 
 
 def _ends_line(held: bytes) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "Known",
     "KnownDigests",
     "Proof",
+    "Proving",
     "Signature",
     "Standing",
     "prove_bytes",
@@ -112,6 +113,30 @@ def _read_digest(file: BinaryIO, length: int) -> str:
         digest.update(chunk)
         length -= len(chunk)
     return digest.hexdigest()
+
+
+class Proving:
+    """The proof of bytes as they come, one behind the other: of a stream, or else of a file."""
+
+    def __init__(self, *, is_stream: bool) -> None:
+        self._is_stream = is_stream
+        self._blocks: list[str] = []
+        self._size, self._tail = 0, hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        """What comes next."""
+        rest = memoryview(data)
+        while self._is_stream and len(rest) >= (missing := BLOCK - self._size % BLOCK):
+            self._tail.update(rest[:missing])
+            self._blocks.append(self._tail.hexdigest())
+            self._size, rest, self._tail = self._size + missing, rest[missing:], hashlib.sha256()
+        self._tail.update(rest)
+        self._size += len(rest)
+
+    @property
+    def proof(self) -> Proof:
+        """The proof of all that came."""
+        return Proof(self._size, tuple(self._blocks), self._tail.hexdigest())
 
 
 class Known(NamedTuple):

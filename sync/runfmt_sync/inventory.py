@@ -132,12 +132,12 @@ def take_inventory(
     return found
 
 
-def recall(folder: Path, digests: KnownDigests) -> Standing | None:
-    """What a run folder holds if every file in it stands as when it was last looked at.
+def recall(folder: Path, digests: KnownDigests, found: Mapping[str, Signature] | None) -> Standing | None:
+    """What a run folder holds if every file that was found in it stands as when it was last looked at.
 
     All that was known then was found in one inventory, so the order of looking does not matter now.
     """
-    return digests.standing(os.path.abspath(folder), signatures(folder))
+    return digests.standing(os.path.abspath(folder), found)
 
 
 def signatures(folder: Path) -> dict[str, Signature] | None:

@@ -5,6 +5,7 @@ One bad run never stops the others; a remote that gives up stops all.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from typing import TypeVar
 from runfmt.editing import lay_edits_together
 from runfmt.errors import CommError, FormatError, explain
 from runfmt.layout import EDITS, is_stream
-from runfmt_sync.digests import Changed, KnownDigests, Proof, prove_stream
+from runfmt_sync.digests import Changed, KnownDigests, Proof, Standing, prove_stream
 from runfmt_sync.extents import MAX_EXTENT, Piece, Refused, cut, open_entry
 from runfmt_sync.faults import fault_point
-from runfmt_sync.inventory import Inventory, is_beginning, recall, take_inventory
+from runfmt_sync.inventory import Inventory, is_beginning, recall, signatures, take_inventory
 from runfmt_sync.plan import Ask, Have, Plan, is_confirmed, make_plan
 from runfmt_sync.receipts import Receipts
 from runfmt_sync.remotes import Remote
@@ -27,10 +28,13 @@ __all__ = ["Outcome", "Progress", "Push", "local_digests", "prefixes_of"]
 
 BATCH = 256
 """Runs of which it is asked at once whether they stand as they were confirmed."""
-TOGETHER = 64
+TOGETHER = 128
 """Runs that go the whole way together."""
-LANES = 4
+LANES = 8
 """Batches under way at once: while one is on the line others are looked at, and applied there."""
+SMALL = 2**20
+"""Bytes of a run up to which it is looked at in turn: threads that all do little things only wait for
+each other, as Python is one of them at a time; those that compute digests of much do not."""
 TRIES = 4
 
 _T = TypeVar("_T")
@@ -84,6 +88,7 @@ class _Work:
 
     outcome: Outcome
     inventory: Inventory
+    is_large: bool = True
     have: Have | None = None
     plan: Plan = field(default_factory=Plan)
     is_done: bool = False
@@ -116,6 +121,7 @@ class Push:
         self.remote = remote
         self.fault: CommError | None = None
         self._stopped = False
+        self._turn = threading.Lock()
         self._jobs, self._believe, self._dry_run = jobs, believe, dry_run
         self._progress = progress or Progress()
         self._digests = local_digests()
@@ -154,19 +160,26 @@ class Push:
     def _bring(self, batch: list[_Work], pool: ThreadPoolExecutor) -> None:
         if self._stopped or self.fault is not None:
             return
-        _each(pool, self._look, batch)
+        self._look_at(batch, pool)
         while batch:
             first, batch = _first_of_each_uid(batch)
             self._push(first, pool)
+
+    def _look_at(self, works: list[_Work], pool: ThreadPoolExecutor) -> None:
+        """Look at small runs one after the other, at large ones several at once."""
+        with self._turn:
+            for work in works:
+                if not work.is_large:
+                    self._look(work)
+        _each(pool, self._look, (work for work in works if work.is_large))
 
     def _recall(self, works: list[_Work]) -> None:
         """Be done with runs that stand as the remote confirmed them, if it says that it has them so."""
         if self._stopped or self.fault is not None:
             return
-        recalled = [(work, recall(work.outcome.folder, self._digests)) for work in works]
-        known = [
-            (work, run) for work, run in recalled if run and self._receipts.digest(run.uid) == run.digest
-        ]
+        with self._turn:
+            recalled = [(work, self._recalled(work)) for work in works]
+        known = [(work, run) for work, run in recalled if run is not None]
         try:
             other = self.remote.have([Ask(run.uid, run.digest, {}) for _, run in known])
         except CommError as error:
@@ -178,17 +191,25 @@ class Push:
                 work.outcome.files, work.outcome.proved = run.files, run.size
                 self._done(work, "planned" if self._dry_run else "unchanged")
 
+    def _recalled(self, work: _Work) -> Standing | None:
+        """How a run stands, if it stands as it was confirmed."""
+        found = signatures(work.outcome.folder)
+        work.is_large = found is None or sum(one.size for one in found.values()) > SMALL
+        run = recall(work.outcome.folder, self._digests, found)
+        return run if run and self._receipts.digest(run.uid) == run.digest else None
+
     def _push(self, works: list[_Work], pool: ThreadPoolExecutor) -> None:
         """Ask, plan and send until all is confirmed; what is refused or moved meanwhile goes again."""
         try:
             for attempt in range(TRIES):
                 works = [work for work in works if not work.is_done]
                 if attempt:
-                    _each(pool, self._look, works)
+                    self._look_at(works, pool)
                     works = [work for work in works if not work.is_done]
                 if works:
                     self._ask(works)
-                    _each(pool, self._make_plan, works)
+                    for work in works:
+                        self._make_plan(work)
                     _each(pool, self._send, _groups(works))
         except CommError as error:
             self.fault = self.fault or error
@@ -331,8 +352,9 @@ def _batches(works: list[_Work], most: int) -> Iterator[list[_Work]]:
 
 
 def _each(pool: ThreadPoolExecutor, step: Callable[[_T], None], items: Iterable[_T]) -> None:
-    """Do a step for each, several at once."""
-    for _ in pool.map(step, items):
+    """Do a step for each, several at once; one alone is not handed to another thread."""
+    each = [*items]
+    for _ in map(step, each) if len(each) == 1 else pool.map(step, each):
         pass
 
 

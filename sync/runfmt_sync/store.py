@@ -25,8 +25,8 @@ from runfmt.layout import PRIVATE_STORE, RUN, id_problem, is_safe, is_uid
 from runfmt.locks import Locks
 from runfmt.reading import StoredRun, find_runs
 from runfmt.stores import IDENTITY, bury, deleted, locks_of
-from runfmt_sync.applying import Batch, refusal
-from runfmt_sync.digests import Changed, KnownDigests
+from runfmt_sync.applying import Batch, Written, refusal
+from runfmt_sync.digests import Changed, Known, KnownDigests
 from runfmt_sync.durability import Barrier, Disk
 from runfmt_sync.extents import Piece, Refused
 from runfmt_sync.faults import fault_point
@@ -37,6 +37,8 @@ __all__ = ["Store"]
 
 INCOMING = ".incoming"
 TRIES = 3
+WRITTEN = 2000
+"""Runs of which is kept what was written to them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Store:
         self._folders: dict[str, Path] = {}
         self._refusals: dict[str, str] = {}
         self._names: dict[str, Path] = {}
+        self._written: dict[str, Mapping[str, Known]] = {}
+        self.pieces = Written()
         self.look()
 
     @property
@@ -158,7 +162,7 @@ class Store:
             standing = digests.standing(key, signatures(folder))
             if standing is not None and (standing.uid, standing.digest) == (ask.uid, ask.digest):
                 return _Look(None)
-        known = digests.of(key) if believe else {}
+        known = {**digests.of(key), **self._written.get(ask.uid, {})} if believe else {}
         entries, problems = scan(folder, known, at=ask.streams)
         found = Inventory(folder, ask.uid, "", entries)
         is_whole = seen and all(entry.length == entry.proof.size for entry in entries.values())
@@ -243,6 +247,12 @@ class Store:
                 batch.apply(uid, group)
             batch.finish()
         return refused
+
+    def written(self, written: Mapping[str, Mapping[str, Known]]) -> None:
+        """What was applied and is durable: whoever asks next for its digests need not wait for a reading."""
+        if len(self._written) > WRITTEN:
+            self._written.clear()
+        self._written.update(written)
 
     def locks(self) -> Locks:
         """Locks among all who write to the store, by uid or any name."""

@@ -23,7 +23,7 @@ from runfmt_sync.closed import Part, closed_parts
 from runfmt_sync.digests import Changed, prove_stream
 from runfmt_sync.extents import Refused, open_entry
 from runfmt_sync.faults import fault_point
-from runfmt_sync.inventory import Entry, Inventory, is_beginning, recall, take_inventory
+from runfmt_sync.inventory import Entry, Inventory, is_beginning, recall, signatures, take_inventory
 from runfmt_sync.push import Outcome, Progress, local_digests
 from runfmt_sync.receipts import Receipt, Receipts
 from runfmt_sync.state import store_state
@@ -160,7 +160,7 @@ class Track:
 
     def _try_to_bring(self, outcome: Outcome) -> str:
         """What became of a run, empty if it was told to stop."""
-        standing = recall(outcome.folder, self._digests)
+        standing = recall(outcome.folder, self._digests, signatures(outcome.folder))
         if standing and self._receipts.digest(standing.uid) == standing.digest:
             outcome.uid, outcome.id = standing.uid, standing.id
             return "planned" if self._dry_run else "unchanged"

@@ -6,10 +6,8 @@ How it is asked, again and again if need be, is a class of its own, for whatever
 from __future__ import annotations
 
 import io
-import json
 import random
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+import orjson
 import requests
 import urllib3
 
@@ -67,7 +66,7 @@ class Caller:
 
     def __init__(self, url: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.url, self._sleep = url.rstrip("/"), sleep
-        self._local = threading.local()
+        self._idle: list[requests.Session] = []
 
     def auth(self) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
         """What says in a request who calls, None if nobody is said."""
@@ -75,7 +74,7 @@ class Caller:
 
     def json(self, method: str, where: str, body: Any = None, **options: Any) -> Any:
         """The answer to a request, as JSON."""
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"} if data else {}
         return _json(self.request(method, where, body=data, headers=headers, **options))
 
@@ -99,8 +98,9 @@ class Caller:
                 self.wait(attempt)
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)
+            session = self._session()
             try:
-                response = self._session().request(
+                response = session.request(
                     method,
                     self.url + where,
                     data=body,
@@ -112,6 +112,7 @@ class Caller:
             except (requests.RequestException, OSError) as error:
                 reason = f"does not answer: {_innermost(error)}"
                 continue
+            self._idle.append(session)
             if response.is_redirect:
                 raise CommError(f"{self.url} is elsewhere: use {response.headers['Location']}")
             if response.ok and not stream and not _is_whole(response):
@@ -141,12 +142,14 @@ class Caller:
         self._sleep(min(LONGEST_WAIT, 0.2 * 2**attempt) * random.random())  # noqa: S311
 
     def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            if auth := self.auth():
-                _check_secrecy(self.url)
-                self._local.session.auth = auth
-        return cast(requests.Session, self._local.session)
+        """One that nobody uses, at best with a connection that is open."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        session = requests.Session()
+        if auth := self.auth():
+            _check_secrecy(self.url)
+            session.auth = auth
+        return session
 
 
 class HttpRemote(Caller):
@@ -250,7 +253,7 @@ class HttpRemote(Caller):
 
     def _fetched(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
         """The bytes of the first spans, or None; of none of them if all are gone (H048)."""
-        question = json.dumps(wire.wanted_to_json(wanted)).encode()
+        question = orjson.dumps(wire.wanted_to_json(wanted))
         headers = {"Content-Type": "application/json", "Accept-Encoding": "zstd, gzip"}
         with tempfile.SpooledTemporaryFile(bundle.IN_MEMORY) as spool:
             body = cast(BinaryIO, spool)
@@ -413,8 +416,8 @@ def _is_whole(response: requests.Response) -> bool:
 
 def _json(response: requests.Response) -> Any:
     try:
-        return response.json()
-    except ValueError:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError:
         raise CommError(f"{response.url} answers no JSON: check the address") from None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, BinaryIO
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,6 +36,11 @@ MAX_SPANS = 1024
 """Most spans that are asked for at once."""
 RATE, BURST = 200.0, 2000.0
 """Requests a second of one caller, and at once."""
+AT_ONCE = 2
+"""Requests about much that are worked on at once: Python is one thread at a time, and more of them wait
+for each other at every system call. Those about little mostly wait for the disk, and do so together."""
+MUCH, MANY = 2**16, 16
+"""Bytes of a bundle, and runs of a question, from which it is about much."""
 CODINGS = ("identity", "gzip", "zstd")
 
 
@@ -98,6 +105,7 @@ class _Api:
 
     def __init__(self, service: Service, door: Door) -> None:
         self._service, self._door = service, door
+        self._turns = CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -133,7 +141,9 @@ class _Api:
     async def have(self, request: Request) -> Response:
         caller = await self._door.caller(request, "append", "read")
         asks, believe = wire.asks_from_json(await said(request))
-        haves = await run_in_threadpool(self._service.have, asks, caller, believe=believe)
+        turns = self._turns if len(asks) > MANY else None
+        look = partial(self._service.have, asks, caller, believe=believe)
+        haves = await to_thread.run_sync(look, limiter=turns)
         return as_json(wire.haves_to_json(haves))
 
     async def take(self, request: Request) -> Response:
@@ -142,8 +152,10 @@ class _Api:
         if coding not in CODINGS:
             raise HTTPException(415, f"a bundle comes as {', '.join(CODINGS)}, not {coding}")
         with await body_of(request, MAX_BODY) as body:
-            self._service.counters.add("runfmt_received_bytes_total", body.seek(0, io.SEEK_END))
-            refused = await run_in_threadpool(self._apply, body, coding, caller)
+            size = body.seek(0, io.SEEK_END)
+            self._service.counters.add("runfmt_received_bytes_total", size)
+            turns = self._turns if size > MUCH else None
+            refused = await to_thread.run_sync(self._apply, body, coding, caller, limiter=turns)
         return as_json(wire.refusals_to_json(refused))
 
     def _apply(self, body: BinaryIO, coding: str, caller: Caller) -> Mapping[str, Any]:
