@@ -79,20 +79,18 @@ class Background:
         if run.settings.durability == "buffered":
             self._short.insert(0, _Job(run._flush_streams, FLUSH_EVERY))
         self._long = [
-            _Job(self._capture, float("inf")),
             _Job(self._sync_files, SYNC_EVERY, lambda: bool(self.unsynced)),
             _Job(self._refresh_files, SUMMARY_EVERY, lambda: any(how == "live" for _, how in self._files)),
             _Job(self._read_summary, SUMMARY_EVERY, lambda: run._live.is_stale),
         ]
         self._thread = self._new_thread(self._work)
-        self._beside = self._new_thread(self._work_beside, self._long[:1])
+        self._beside = self._new_thread(self._attempt, self._capture)
 
     def _new_thread(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
         return threading.Thread(target=target, args=arguments, name=f"runfmt-{self._run.id}", daemon=True)
 
     def start(self) -> None:
         """Begin to work."""
-        self._beside.start()  # first, as the other one begins it anew when it has ended
         self._thread.start()
 
     def follow(self, copied: Copied, policy: str) -> None:
@@ -117,7 +115,9 @@ class Background:
     def _work(self) -> None:
         for job in (*self._short, *self._long):
             job.due = time.monotonic() + job.every
+        # Both also of a run that ends at once; in this order, as one import waits for the other.
         self._attempt(self._sample)
+        self._beside.start()
         while not self._stop.wait(max(0.0, min(job.due for job in self._short) - time.monotonic())):
             for job in self._due(self._short):
                 self._do(job)
