@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from runfmt.history import is_time
+from runfmt.layout import MAX_DEPTH
 from runfmt.rows import is_leaf, is_pointer, marked, pointer_key, pointer_keys
 
 __all__ = ["ATTRIBUTES", "are_same", "differences", "is_attribute", "merge_edits", "overlay", "stamped"]
@@ -115,7 +116,7 @@ def _is_entry(pointer: str, entry: Any) -> bool:
         return False
     root, *inside = pointer_keys(pointer)
     if inside:
-        return root in ("config", "summary")
+        return root in ("config", "summary") and len(inside) < MAX_DEPTH
     return root in ATTRIBUTES and ("value" not in entry or is_attribute(root, entry["value"]))
 
 

@@ -145,7 +145,7 @@ def _listed(key: str, wanted: Any) -> list[Any]:
 def _pattern(operand: Any) -> re.Pattern[str]:
     try:
         return re.compile(operand)
-    except (re.error, TypeError) as error:
+    except (re.error, OverflowError, RecursionError, TypeError) as error:
         raise UsageError(f"$regex {operand!r} is no regular expression: {error}") from None
 
 
@@ -175,10 +175,10 @@ def _as_stored(name: str, operand: Any) -> Any:
 def _time_text(time: Any) -> str:
     try:
         moment = time if isinstance(time, datetime) else datetime.fromisoformat(re.sub("Z$", "+00:00", time))
-    except (TypeError, ValueError):
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    except (OverflowError, TypeError, ValueError):
         raise UsageError(f"{time!r} is no time: write it as '2026-11-24' or '2026-11-24T03:05:54Z'") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def order_of(order: str) -> tuple[str, bool]:

@@ -29,7 +29,7 @@ const compareBytes = (a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b));
 const ATTRIBUTES = {
   project: isText, entity: isText, name: isText, notes: isText, group: isText, job_type: isText, tags: isTexts,
 };
-const EDITABLE = /^\/(project|entity|name|notes|group|job_type|tags)$|^\/(config|summary)(\/([^~/]|~[01])*)+$/; // R094
+const EDITABLE = /^\/(project|entity|name|notes|group|job_type|tags)$|^\/(config|summary)(\/([^~/]|~[01])*){1,63}$/; // R094
 
 /** An object that has no other keys than those it is given, so that `__proto__` is a key as any other. */
 const bare = (...objects) => Object.assign(Object.create(null), ...objects);

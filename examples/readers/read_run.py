@@ -17,7 +17,7 @@ TEXT, UID = r"(?s:.*)", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 FORMS = {"requires": [TEXT], "uid": UID, "id": TEXT, "state": r"running|finished|failed|killed|preempted"}
 NAMES = {**dict.fromkeys(["project", "name", "notes", "entity", "group", "job_type"], TEXT), "tags": [TEXT]}
 SHOWN = {"project": "", "name": "", "notes": "", "tags": []}
-EDITABLE = rf"/({'|'.join(NAMES)})|/(config|summary)(/([^~/]|~[01])*)+"  # R094, RFC 6901
+EDITABLE = rf"/({'|'.join(NAMES)})|/(config|summary)(/([^~/]|~[01])*){{1,63}}"  # R094, RFC 6901
 CONTROL = {"_rewind", "_gap", "_summary", "_define"}
 
 

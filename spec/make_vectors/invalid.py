@@ -413,6 +413,7 @@ EDITS = [
                 "/tags": {"value": ["x", 1], "time": T0, "author": "ann"},
                 "/tags/0": {"value": "x", "time": T0, "author": "ann"},
                 "/config/a~2": {"value": 3, "time": T0, "author": "ann"},
+                "/config" + 64 * "/d": {"value": 3, "time": T0, "author": "ann"},
                 "": {"value": {}, "time": T0, "author": "ann"},
             },
         },

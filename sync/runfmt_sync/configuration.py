@@ -38,7 +38,7 @@ def _read() -> dict[str, Any]:
     remotes, default = document["remotes"], document["default"]
     if not (isinstance(remotes, dict) and all(map(_is_entry, remotes.values()))):
         raise Error(f"no remotes can be read from it: correct or remove it ({path})")
-    if default is not None and default not in remotes:
+    if default is not None and not (isinstance(default, str) and default in remotes):
         raise Error(f"its default {default!r} is no remote: correct or remove it ({path})")
     return document
 

@@ -49,6 +49,7 @@ def records(path: Path) -> Iterator[bytes]:
             parts.append(data)
             if kind in (FULL, LAST):
                 yield b"".join(parts)
+                parts = []  # else many ends of one beginning would be read again and again
 
 
 def _pieces(path: Path, read: Any) -> Iterator[tuple[int, bytes]]:

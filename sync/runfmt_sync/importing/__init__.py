@@ -29,7 +29,11 @@ FINDERS: tuple[Finder, ...] = (
     wandb.find, mlflow.find, trackio.find, tables.find_lightning, tensorboard.find
 )  # fmt: skip
 """Look at a folder and the names of its files, below which nobody else looks; None if it is another's."""
-UNREADABLE = (FormatError, UsageError, OSError, ValueError, sqlite3.Error)
+UNREADABLE = (
+    FormatError, UsageError, OSError, ValueError, sqlite3.Error,
+    ArithmeticError, AttributeError, LookupError, TypeError, RecursionError,
+)  # fmt: skip
+"""What comes of files that are damaged, or in which other things stand than the tool writes."""
 TABLES = (".csv", ".jsonl", ".ndjson")
 
 
@@ -90,7 +94,7 @@ def _import(
         if any("has diverged:" in text or "the remote is ahead" in text for text in outcome.problems):
             outcome.problems = [f"other rows than in {folder}: remove the run here, and import again"]
         shutil.rmtree(made)
-    except (Error, OSError, ValueError, TypeError, sqlite3.Error) as error:
+    except (Error, *UNREADABLE) as error:
         outcome.id, outcome.uid, outcome.problems = old.safe_id, old.uid, [f"{folder}: {explain(error)}"]
         shutil.rmtree(place / old.safe_id, ignore_errors=True)
     outcome.notes += [f"left out {loss}" for loss in dict.fromkeys(old.losses)]

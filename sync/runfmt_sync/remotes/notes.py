@@ -76,7 +76,7 @@ def decode_note(document: Mapping[str, Any]) -> Note:
                 for path, (size, names, blocks, tail) in streams.items()
             },
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return Note()
 
 
