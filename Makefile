@@ -6,7 +6,7 @@ SOURCES := $(shell find runfmt sync -type f -not -name '*.pyc') pyproject.toml R
 # The environment holds the project as an editable install (make dev) or as a wheel (make test).
 INSTALLED := $(if $(wildcard .stamps/dev),.stamps/dev,.stamps/wheel)
 
-.PHONY: help tools dev wheel mlflow lint type test demo soak billion bench peers pictures clean
+.PHONY: help tools dev wheel mlflow lint type test demo soak fuzz audit billion bench peers pictures clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -74,6 +74,18 @@ soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sy
 	KILLS=$(KILLS) RUNFMT_TEST_KILLS=1000 RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
 	$(BIN)/pytest -q -n 2 tests/fault/test_kill.py tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
 
+INPUTS ?= 40000
+fuzz: $(INSTALLED) ## give a million inputs that nobody meant to the parsers of what others wrote: some ten minutes
+	RUNFMT_TEST_INPUTS=$(INPUTS) $(BIN)/pytest -q tests/fuzz
+
+# A package about which nothing could be asked fails it (--strict): silence is no answer.
+audit: ## ask PyPI for known weaknesses of all that runfmt and its extras need: by hand, every month
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/pip install -q '.[all,wandb]'
+	.venv-audit/bin/pip freeze --exclude runfmt > .venv-audit/needed.txt
+	.venv-audit/bin/pip install -q pip-audit
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r .venv-audit/needed.txt
+
 billion: $(INSTALLED) ## look at a billion points: half an hour, 45 GB of disk
 	$(BIN)/python benchmarks/view.py --rows 100000 --alone
 
@@ -90,4 +102,4 @@ pictures: $(INSTALLED) ## draw the pictures of the page for the documentation, f
 	PYTHONPATH=tests:examples $(BIN)/python docs/draw_pages.py demo
 
 clean: ## remove what was made, but not runs
-	rm -rf .venv .venv-mlflow .venv-peers .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-mlflow .venv-peers .venv-audit .stamps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
