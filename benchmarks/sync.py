@@ -9,7 +9,7 @@ sizes, and so does rclone; runfmt has every byte proved, and durable before it s
 
 rsync asks its own daemon, rclone its own WebDAV server (of its servers that take a hash or a time with
 a file, SFTP is slower) with 64 transfers at once, its default of 4 being hopeless on such a line, and is
-ended after a minute. Five minutes; needs rsync and rclone. ``RUNFMT_BENCH_SMALL=1`` tries it small.
+ended after half a minute. Five minutes; needs rsync and rclone. ``RUNFMT_BENCH_SMALL=1`` tries it small.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import random
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ ROUND_TRIPS = (0, 20, 100, 300)
 """In milliseconds."""
 BITS = 100e6
 """Of the line, each second and direction."""
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds after which a peer is ended."""
 AGAIN = 3
 """Calls with nothing new."""
@@ -50,9 +51,11 @@ AGAIN = 3
 def make_runs(folder: Path, count: int, rows: int = ROWS) -> None:
     """Finished runs, as one short training leaves them: made once, then with other ids and other numbers."""
     source = random.Random(1)
-    with runfmt.init(id="run", dir=folder.with_name("first"), project="bench", config={"lr": 1e-3}) as run:
+    with runfmt.init(
+        id="run", dir=folder.with_name(f"{folder.name}-first"), project="bench", config={"lr": 1e-3}
+    ) as run:
         for step in range(rows):
-            print(f"epoch {step}: {source.random()}")
+            print(f"epoch {step}: {source.random()}", file=sys.stderr)
             run.log(dict.fromkeys(METRICS, 0.5))
     first = run.directory
     about = orjson.loads((first / "run.json").read_bytes())

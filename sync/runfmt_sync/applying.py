@@ -153,7 +153,7 @@ class _Application:
         self.folder = seen or store.incoming(uid)
         self._parts = store.parts(uid)
         self._barrier = own if self.visible else common
-        self._checked: set[Path] = set()
+        self._checked: set[str] = set()
         self._pieces = store.pieces
         self.written: dict[str, Known] = {}
         """Proofs of what is known from writing it, which need not be read for them."""
@@ -162,13 +162,13 @@ class _Application:
         """Apply them in their order; gives whether the run is new and now whole."""
         reached = 0
         is_old = self.folder.exists()
-        self._make(self.folder)
+        self._make("")
         for extent, body in pieces:
             check_extent(extent)
             if self.visible and phase(extent.path) != reached:
                 self._barrier.wait()
             reached = phase(extent.path)
-            self._make((self.folder / extent.path).parent)
+            self._make(extent.path.rpartition("/")[0])
             if extent.whole is None:
                 self._append(extent, body)
             elif extent.path == EDITS:
@@ -186,20 +186,21 @@ class _Application:
                 self._barrier.add(path)
         return True
 
-    def _make(self, folder: Path) -> None:
+    def _make(self, name: str) -> None:
         """Make a folder of the run, through no symbolic link (R006)."""
-        if folder in self._checked:
+        if name in self._checked:
             return
-        if folder != self.folder:
-            self._make(folder.parent)
+        folder = self.folder / name
+        if name:
+            self._make(name.rpartition("/")[0])
             if folder.is_symlink():
                 raise Refused(f"{folder} is a symbolic link: nothing is written through it [R006]")
         if not folder.is_dir():
-            if folder == self.folder:
+            if not name:
                 folder.parent.mkdir(exist_ok=True)  # never the root: a stick may have been taken away
             folder.mkdir(exist_ok=True)
             self._barrier.folders.add(folder.parent)
-        self._checked.add(folder)
+        self._checked.add(name)
 
     def _append(self, extent: Extent, body: Iterable[bytes]) -> None:
         path = self.folder / extent.path

@@ -158,11 +158,16 @@ class Store:
             return _Look(Have(staged=self._staged(ask.uid), deleted=self.deleted(ask.uid)))
         key = str(folder)[len(str(self.root)) + 1 :]  # as `relative_to`, in a tenth of its time
         seen = folder == self._folders.get(ask.uid)
-        if seen and believe:
-            standing = digests.standing(key, signatures(folder))
+        known: dict[str, Known] = {}
+        if believe:
+            now = signatures(folder) or {}
+            standing = digests.standing(key, now) if seen else None
             if standing is not None and (standing.uid, standing.digest) == (ask.uid, ask.digest):
                 return _Look(None)
-        known = {**digests.of(key), **self._written.get(ask.uid, {})} if believe else {}
+            written = self._written.get(ask.uid, {})
+            known = digests.of(key) | {
+                path: one for path, one in written.items() if one.signature == now.get(path)
+            }
         entries, problems = scan(folder, known, at=ask.streams)
         found = Inventory(folder, ask.uid, "", entries)
         is_whole = seen and all(entry.length == entry.proof.size for entry in entries.values())

@@ -9,6 +9,7 @@ imported in the command that needs it.
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 import warnings
@@ -94,6 +95,7 @@ class _Commands(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show where an error comes from.")
 def main(verbose: bool) -> None:
     """Bring machine-learning runs anywhere, prove it, and look at them."""
+    gc.set_threshold(50_000, 20, 100)  # of 10,000 runs much is known, without cycles
     warnings.showwarning = lambda message, *_: click.echo(f"runfmt: {message}", err=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
