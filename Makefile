@@ -74,7 +74,7 @@ soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sy
 	KILLS=$(KILLS) RUNFMT_TEST_KILLS=1000 RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
 	$(BIN)/pytest -q -n 2 tests/fault/test_kill.py tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
 
-INPUTS ?= 40000
+INPUTS ?= 50000
 fuzz: $(INSTALLED) ## give a million inputs that nobody meant to the parsers of what others wrote: some ten minutes
 	RUNFMT_TEST_INPUTS=$(INPUTS) $(BIN)/pytest -q tests/fuzz
 
