@@ -33,7 +33,7 @@ for _ in range(1) if ends else itertools.count():
     say("init")
     run = runfmt.init(project="p", id="one", resume="allow", config={"lr": 0.1}, **options)
     run.define_metric("v", summary="min,max,mean")
-    for _ in range(1000):
+    for _ in range(300):
         step, row = run.step, {"v": run.step}
         print("step", step)
         if step % 50 == 3:
@@ -116,7 +116,7 @@ def test_killed_trainings_lose_nothing_and_go_on(tmp_path, mode, counted):
         for _ in range(KILLS_A_RUN):
             word = chance.choice(["init", "media", "finish", "row", "row"])
             begun = (trainer.acknowledged or [-1])[-1] + 2
-            trainer.train(until=str(begun + chance.randrange(990)) if word == "row" else word, chance=chance)
+            trainer.train(until=str(begun + chance.randrange(290)) if word == "row" else word, chance=chance)
             if (trainer.folder / "runs" / "one" / "run.json").exists():
                 check(trainer)
         trainer.train(until=None, chance=chance)
