@@ -69,10 +69,12 @@ test: tools lint type .stamps/wheel .stamps/mlflow ## everything that CI runs
 demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that all arrived, and show its page
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo
 
-KILLS ?= 200
-soak: $(INSTALLED) ## kill trainings, syncs, bundlings and servers at random, sync 2,000 histories, 2 GB and ten bad minutes; count what is missing
-	KILLS=$(KILLS) RUNFMT_TEST_KILLS=1000 RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
-	$(BIN)/pytest -q -n 2 tests/fault/test_kill.py tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
+KILLS ?= 10000
+ROWS ?= 100000000
+soak: $(INSTALLED) ## kill, fail, fill and requeue trainings, syncs and servers for hours; count what is missing
+	KILLS=$(KILLS) RUNFMT_TEST_ROWS=$(ROWS) RUNFMT_TEST_FAULTS=all RUNFMT_TEST_REQUEUES=100 RUNFMT_TEST_KILLS=1000 \
+	RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
+	$(BIN)/pytest -q -n 2 tests/fault tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
 
 INPUTS ?= 50000
 fuzz: $(INSTALLED) ## give a million inputs that nobody meant to the parsers of what others wrote: some ten minutes

@@ -29,6 +29,7 @@ from runfmt.documents import (
     create,
     leave_to_system,
     make_folder,
+    may_be_file,
     move,
     read_document,
     replace_document,
@@ -153,7 +154,7 @@ class Artifact:
     def add_file(self, local_path: Any, name: str | None = None, overwrite: bool = False, **_: Any) -> Entry:
         """Add a file, under its own name unless another is given."""
         path = Path(os.fsdecode(local_path)).absolute()
-        if not path.is_file():
+        if not may_be_file(path):
             raise UsageError(f"no such file ({local_path}): give the path of a file, or use add_dir()")
         return self._add(self._taken(name or path.name, path), overwrite=overwrite)
 
@@ -162,7 +163,7 @@ class Artifact:
         top = Path(os.fsdecode(local_path)).absolute()
         if not top.is_dir():
             raise UsageError(f"no such folder ({local_path}): give the path of a folder, or use add_file()")
-        for path in sorted(path for path in top.rglob("*") if path.is_file()):
+        for path in sorted(path for path in top.rglob("*") if may_be_file(path)):
             self._add(self._taken((PurePath(name or "") / path.relative_to(top)).as_posix(), path))
 
     def add_reference(self, uri: Any, name: str | None = None, **_: Any) -> list[Entry]:
@@ -372,10 +373,13 @@ def log_artifact(
     is called with each file in its place, the document that names them last. What the disk
     refuses is warned of, and raised if ``strict``; the artifact can then be logged again.
     """
-    artifact = artifact_or_path
+    artifact, path = artifact_or_path, None
     if not isinstance(artifact, Artifact):
-        artifact = _of_path(artifact_or_path, name or _default_name(directory, artifact_or_path), type)
+        path = artifact_or_path
+        artifact = Artifact(name or _default_name(directory, path), type or "unspecified")
     try:
+        if path is not None:
+            _add_path(artifact, path)
         _write_version(directory, artifact, aliases, settle)
     except OSError as error:
         if strict:
@@ -405,10 +409,10 @@ def _write_version(directory: Path, artifact: Artifact, aliases: Any, settle: Ca
     _take(artifact, document, folder, is_latest=True)
 
 
-def _of_path(path: Any, name: str, type: str | None) -> Artifact:
-    artifact = Artifact(name, type or "unspecified")
+def _add_path(artifact: Artifact, path: Any) -> None:
+    """Add a file, what is below a folder, or a reference."""
     text = os.fsdecode(path)
-    if os.path.isfile(text):
+    if may_be_file(Path(text)):
         artifact.add_file(text)
     elif os.path.isdir(text):
         artifact.add_dir(text)
@@ -416,7 +420,6 @@ def _of_path(path: Any, name: str, type: str | None) -> Artifact:
         artifact.add_reference(text)
     else:
         raise UsageError(f"no such file or folder ({text}): give an Artifact, a path or a URL")
-    return artifact
 
 
 def _default_name(directory: Path, path: Any) -> str:

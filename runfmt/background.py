@@ -104,7 +104,7 @@ class Background:
         _wait_for(self._thread)
         _wait_for(self._beside)  # which the other may just have begun
         self._attempt(self._refresh_files, final=True)
-        self.unsynced.extend(path for path in (self._run.directory / FILES).rglob("*") if path.is_file())
+        self._attempt(self._note_files)
         self._attempt(self._sync_files)
         self._system.close()
 
@@ -204,6 +204,9 @@ class Background:
         for copied, policy in self._files:
             if final or policy == "live":
                 copied.refresh()
+
+    def _note_files(self) -> None:
+        self.unsynced.extend(path for path in (self._run.directory / FILES).rglob("*") if path.is_file())
 
     def _sync_files(self) -> None:
         files = {self.unsynced.popleft(): None for _ in range(len(self.unsynced))}

@@ -22,9 +22,11 @@ __all__ = [
     "lock",
     "make_durable",
     "make_folder",
+    "may_be_file",
     "move",
     "open_lock",
     "read_document",
+    "release",
     "remove_folder",
     "replace",
     "replace_document",
@@ -117,6 +119,14 @@ def create(path: Path, *, binary: bool, encoding: str | None = None) -> IO[Any]:
     return open(path, "xb") if binary else open(path, "x", encoding=encoding or "utf-8")
 
 
+def may_be_file(path: Path) -> bool:
+    """Whether it is a file, or something that the disk refuses to tell of: who reads it will know."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def move(source: Path, path: Path) -> None:
     """Put a file that is whole into its place, by a copy where that is on another disk."""
     try:
@@ -187,13 +197,19 @@ def lock(path: Path) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
+        release(descriptor)
         return None
     except OSError as error:
         if error.errno not in NO_LOCKS:
-            os.close(descriptor)
+            release(descriptor)
             raise
     return descriptor
+
+
+def release(held: int) -> None:
+    """Close a descriptor that holds a lock: it is free then, whatever the disk answers."""
+    with suppress(OSError):
+        os.close(held)
 
 
 def leave_to_system(path: Path) -> None:

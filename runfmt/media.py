@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import orjson
 
 from runfmt.arrays import is_array, is_of, is_torch, numpy, to_numpy
-from runfmt.documents import copy_named, leave_to_system, make_folder, replace
+from runfmt.documents import copy_named, leave_to_system, make_folder, may_be_file, replace
 from runfmt.errors import MissingLibrary, UsageError, warn
 from runfmt.layout import media_path
 from runfmt.pixels import movie, pillow, to_pillow
@@ -162,7 +162,7 @@ class Batch(Media):
 def _file(path: str | Path) -> Path:
     """A file that is there, as an absolute path: the working directory may change before it is logged."""
     found = Path(path).absolute()
-    if not found.is_file():
+    if not may_be_file(found):
         raise FileNotFoundError(f"no such file ({path}): give the path of a file, or its contents as bytes")
     return found
 
@@ -320,13 +320,13 @@ def _about_picture(path: Path) -> dict[str, Any]:
     """Format, width and height of a picture file; the size is unknown without Pillow or to Pillow."""
     about = {"format": path.suffix[1:].lower() or None}
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         return about
     try:
         with Image.open(path) as picture:
             width, height = picture.size
-    except UnidentifiedImageError:  # an SVG, say: any file is kept
+    except OSError:  # an SVG, say: any file is kept, and what cannot be read is told when it is logged
         return about
     return {**about, "width": width, "height": height}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -108,13 +108,26 @@ class Run:
         self._unwritten: set[str] = set()
         """Documents that the disk refused when they were written last."""
         self._step_metrics = StepMetrics()
-        self._events = self._open_stream("events")
-        self._metrics = self._open_stream("metrics", gap=self._gap_line)
+        kinds = ("events", "metrics", "system", *(["console"] if settings.console else []))
+        streams = self._open_streams(kinds)
+        self._events, self._metrics = streams["events"], streams["metrics"]
         self._live = LiveSummary(self._metrics.path, self._metrics)
-        self._console = Console(self._open_stream("console")) if settings.console else None
-        self._background = Background(self, self._open_stream("system"))
+        self._console = Console(streams["console"]) if settings.console else None
+        self._background = Background(self, streams["system"])
 
-    def _open_stream(self, kind: str, writer: str | None = None, **options: Any) -> Stream:
+    def _open_streams(self, kinds: Iterable[str]) -> dict[str, Stream]:
+        """Open streams, all or none."""
+        streams: dict[str, Stream] = {}
+        try:
+            for kind in kinds:
+                streams[kind] = self._open_stream(kind)
+        except OSError:
+            for stream in streams.values():
+                stream.abandon()
+            raise
+        return streams
+
+    def _open_stream(self, kind: str, writer: str | None = None) -> Stream:
         path = self.directory / stream_name(kind, writer or self._writer)
         durability, is_history = self.settings.durability, kind == "metrics"
         return Stream(
@@ -123,8 +136,8 @@ class Run:
             buffered=kind in ("metrics", "console") and durability == "buffered",
             strict=is_history and self.settings.strict,
             watched=is_history and not self._alone,
+            gap=self._gap_line if is_history else None,
             elsewhere=lambda: self._elsewhere(kind),
-            **options,
         )
 
     def _elsewhere(self, kind: str) -> Path | None:
@@ -340,7 +353,7 @@ class Run:
         """Somebody else writes this stream: go on in one of our own (R064)."""
         old = self._metrics.path
         self._metrics.close()
-        self._metrics = self._open_stream("metrics", own_writer(), gap=self._gap_line)
+        self._metrics = self._open_stream("metrics", own_writer())
         self._live.distrust()
         warn(
             f"another process writes {old} too; this one goes on in {self._metrics.path.name}: "
@@ -426,7 +439,10 @@ class Run:
 
     def _known_paths(self, tops: list[str]) -> list[str]:
         with self._lock:
-            return self._live.known_paths(tops)
+            try:
+                return self._live.known_paths(tops)
+            except OSError:  # what is set is written all the same, and lies over what readers find (R088)
+                return []
 
     def _say_summary(self, sets: dict[str, Any], deletes: list[str]) -> None:
         if (self._finished or self._forked) and not self._may_write("summary"):
@@ -588,7 +604,7 @@ class Run:
                 if CONFIG in self._unwritten or self.config.changed_in_place():
                     self._save_config()
                 if not self._is_gone():
-                    self._write_document(SUMMARY, self._live.result(MAX_STEP + 1))
+                    self._save_summary()
                 self._change(state=state, exit_code=exit_code, finished_at=utc(now()))
         lifecycle.ended(self, exit_code, quiet=quiet)
 
@@ -641,6 +657,15 @@ class Run:
     def _save_config(self) -> None:
         with self._lock:
             self._write_document(CONFIG, self.config.as_dict())
+
+    def _save_summary(self) -> None:
+        """Write the summary of all rows; a disk that cannot be read is warned of, and readers compute it."""
+        try:
+            summary = self._live.result(MAX_STEP + 1)
+        except OSError as error:
+            warn(f"{error.strerror} ({self._live.path}): the summary is left as it was; check the disk")
+        else:
+            self._write_document(SUMMARY, summary)
 
     def _write_document(self, name: str, document: Mapping[str, Any], *, durable: bool = True) -> None:
         """Replace a document, as the main writer; a disk that refuses is warned of once a document."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from runfmt.documents import copy_named, leave_to_system, make_folder
+from runfmt.documents import copy_named, leave_to_system, make_folder, may_be_file
 from runfmt.errors import UsageError, warn
 from runfmt.layout import CODE, FILES, RUN
 
@@ -120,11 +120,11 @@ def _pairs(files: Path, pattern: str, base: PurePath) -> list[tuple[Path, Path]]
 
 def _files_in(path: Path) -> Iterator[Path]:
     """A file itself, or the files below a folder."""
-    if path.is_file():
+    if may_be_file(path):
         yield path
     for folder, folders, names in os.walk(path):
         folders.sort()
-        yield from (file for name in sorted(names) if (file := Path(folder, name)).is_file())
+        yield from (file for name in sorted(names) if may_be_file(file := Path(folder, name)))
 
 
 def safe_name(name: PurePath) -> str:

@@ -13,7 +13,7 @@ import orjson
 
 from runfmt import lifecycle
 from runfmt.config import plain_config
-from runfmt.documents import keep_aside, read_document, replace, replace_document, sync
+from runfmt.documents import keep_aside, read_document, release, replace, replace_document, sync
 from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, RUN, is_private, is_stream, stream_name
@@ -152,23 +152,32 @@ def _file_defaults() -> dict[str, Any]:
 
 
 def _open(asked: Settings, values: dict[str, Any]) -> Run:
-    asked.root.mkdir(parents=True, exist_ok=True)
+    _make_root(asked.root)
     if asked.fork_from is not None:
         _check_parent(asked.root, *asked.fork_from)
     resume_file = _resume_file(asked) if asked.resume == "auto" else None
     found, held = _directory(asked, resume_file)
     try:
+        if resume_file is not None:
+            replace(resume_file, orjson.dumps({"id": found.name}))
         run = _begin(asked, values, found, is_locked=held is None)
     except BaseException:
         if held is not None:
-            os.close(held)
+            release(held)
         raise
     if held is not None:
         _locks[run] = held
     if resume_file is not None:
-        replace(resume_file, orjson.dumps({"id": run.id}))
         _resume_files[run] = resume_file
     return run
+
+
+def _make_root(root: Path) -> None:
+    """Make the folder of runs, and make durable what leads to it where it was not there."""
+    new = list(itertools.takewhile(lambda folder: not folder.exists(), (root, *root.parents)))
+    root.mkdir(parents=True, exist_ok=True)
+    for folder in new:
+        sync(folder.parent)
 
 
 def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: bool) -> Run:
@@ -186,24 +195,35 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
         begins_with = {} if asked.fork_from else plain_config(values)
         replace_document(found / CONFIG, begins_with)
         replace_document(found / RUN, document)
-        sync(asked.root)  # R018
     # Of a rank nobody holds a lock (R060), and a name that was made up is nobody else's.
     alone = excludes(found) if writer == MAIN else writer != asked.writer
     run = Run(found, document, asked, writer=writer, alone=alone)
-    if carry_on:
-        run._resume(last, _resumed_config(found, writer))
+    try:
+        _start(run, values, begins_with, last if carry_on else None)
+    except BaseException:
+        run._in_child()  # it writes no more, and holds nothing open
+        raise
+    return run
+
+
+def _start(run: Run, values: dict[str, Any], saved: dict[str, Any], last: int | None) -> None:
+    """Give a run its config, of which some is ``saved``, and let it go on after its ``last`` step, if any."""
+    asked, found = run.settings, run.directory
+    sync(found)  # R018, and the names of the streams: what log makes durable must be found again
+    sync(asked.root)
+    if last is not None:
+        run._resume(last, _resumed_config(found, run._writer))
     if asked.fork_from:
         _copy_parent(run, asked)
-    if begins_with:
-        run.config._load(begins_with)
+    if saved:
+        run.config._load(saved)
     else:
         run.config._set(values, allow=True)
-    if carry_on or asked.fork_from:
-        run._write_document(RUN, document)
+    if last is not None or asked.fork_from:
+        run._write_document(RUN, run._document)
     if asked.resume_step is not None:
         run._rewind(asked.resume_step)
-    run._start("resume" if carry_on else "start")
-    return run
+    run._start("start" if last is None else "resume")
 
 
 def _directory(asked: Settings, resume_file: Path | None) -> tuple[Path, int | None]:
@@ -290,7 +310,8 @@ def _document(asked: Settings, found: Path, *, carry_on: bool) -> dict[str, Any]
             }
             given |= {"name": asked.name} if asked.name else {}
             given |= {"tags": list(asked.tags)} if asked.tags else {}
-            return {**there, **given, **opened}
+            whole = document_of(asked, found.name, found.name)  # another writer may have left something out
+            return {**whole, **there, **given, **opened}
     name = asked.name or random_name(_count(asked.root))
     return {**document_of(asked, found.name, name), **opened}
 
@@ -369,7 +390,7 @@ def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
     if _run is run:
         _run = None
     if (held := _locks.pop(run, None)) is not None:
-        os.close(held)
+        release(held)
     remembered = _resume_files.pop(run, None)
     if remembered is not None and exit_code == 0:
         remembered.unlink(missing_ok=True)
@@ -390,7 +411,7 @@ def _what_next(run: Run) -> str:
 def in_child() -> None:
     """In a forked child, which may ``init`` a run of its own."""
     for held in _locks.values():  # the parent holds on; and if it dies, no child does in its place
-        os.close(held)
+        release(held)
     _locks.clear()
     _resume_files.clear()
 

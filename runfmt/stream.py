@@ -78,7 +78,11 @@ class Stream:
         """Whether lines wait or are lost, or a part of one must be cut off: what comes goes behind them."""
         self._torn = self._dirty = self._warned = False
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self._end = _cut_tail(self._descriptor)
+        try:
+            self._end = _cut_tail(self._descriptor)
+        except OSError:
+            self.abandon()
+            raise
 
     def append(self, line: bytes) -> None:
         """Append one line, which ends in LF; it has reached the system when this returns, or the buffer.
@@ -311,17 +315,21 @@ class Stream:
             self.sync()
             lost = len(self._waiting) + self._lost
             with self._sync_lock:
-                os.close(self._descriptor)
-                self._descriptor = -1
+                descriptor, self._descriptor = self._descriptor, -1
+                try:
+                    os.close(descriptor)
+                except OSError as error:  # the descriptor is gone in any case
+                    self._warn(f"{error.strerror} ({self.path}), on closing it: check the disk")
         if lost:
             self._warned = False
             self._warn(f"{self._reason} ({self.path}): {lost:,} lines could not be written and are lost")
         return lost
 
     def abandon(self) -> None:
-        """Close in a forked child, where the stream is the parent's: nothing is written."""
+        """Close without writing anything, as in a forked child, where the stream is the parent's."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            with suppress(OSError):
+                os.close(self._descriptor)
             self._descriptor = -1
             self._buffer.clear()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from runfmt.documents import lock
+from runfmt.documents import lock, release
 from runfmt.errors import UsageError
 from runfmt.layout import MAIN, PRIVATE_LOCK
 from runfmt.reading import CRASHED_AFTER, StoredRun, has_crashed
@@ -32,7 +32,7 @@ def excludes(folder: Path) -> bool:
     """Whether the lock that this process holds keeps others out: one that can be had twice is none."""
     again = claim(folder)
     if again is not None:
-        os.close(again)
+        release(again)
     return again is None
 
 
@@ -57,7 +57,7 @@ def _are_kept_out(run: StoredRun, held: ExitStack) -> bool:
     ours = claim(run.path)
     if ours is None:
         raise UsageError(f"{run.path} is being written: end the training first")
-    held.callback(os.close, ours)
+    held.callback(release, ours)
     environment = run.document.get("environment")
     host = environment.get("host") if isinstance(environment, dict) else None
     return excludes(run.path) and host in (None, os.uname().nodename) and run.writers.keys() <= {MAIN}
