@@ -234,8 +234,9 @@ def test_interrupted_sync_says_so_and_is_finished_by_the_next(runfmt, runs, stic
     run = make_run(runs)
     (run / "files" / "model.pt").write_bytes(os.urandom(50 * 2**20))
     process = runfmt.start("sync")
-    parts = stick / ".incoming"
-    while not list(parts.glob("*.parts/*")) and process.poll() is None:
+    parts = (stick / ".incoming").glob
+    # Until a piece is whole.
+    while sum(part.stat().st_size for part in parts("*.parts/*")) <= 2**23 and process.poll() is None:
         os.sched_yield()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
