@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from runfmt.columns import EXACT, Columns, as_array, exact_columns, ordered, plain_columns
+from runfmt.columns import as_array, ordered
 from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
-from runfmt.history import Problem, read_history
+from runfmt.history import Problem
 from runfmt.reading import StoredRun, find_runs
 from runfmt.rows import escape, leaves
+from runfmt.stacked import Stream, read_tables, stack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,21 +55,24 @@ def read_metrics(
     if isinstance(keys, str):
         raise UsageError(f"keys={keys!r} is one text: give a list, keys=[{keys!r}]")
 
-    def frames_of(run: StoredRun) -> dict[str, pd.DataFrame]:
-        made = {}
-        for writer in (writers == "all" and run.writers) or ["main"]:
-            made[writer] = _pandas().DataFrame(_columns(run, writer, keys))
-        return made
+    _pandas()  # that it is missing is said before anything is read
+
+    def streams_of(run: StoredRun) -> list[Stream]:
+        wanted = (writers == "all" and run.writers) or ["main"]
+        return [Stream(run, writer, *_bytes_of(run, writer)) for writer in wanted]
 
     place = _opened(path)
     one = _is_run(place)
-    frames = [
-        ((label,) * (not one) + (writer,) * (writers == "all"), frame)
-        for label, of_run in _each(place, frames_of)
-        for writer, frame in of_run.items()
-    ]
-    levels = ["run"] * (not one) + ["writer"] * (writers == "all")
-    return _ordered(_stacked(frames, levels), keys)
+    streams = (stream for _, of_run in _each(place, streams_of) for stream in of_run)
+    tables = []
+    for table, problems in read_tables(streams, keys):
+        warn_of_losses(table.run.where, problems)
+        tables.append(table)
+    levels = {} if one else {"run": _labels([table.run for table in tables])}
+    if writers == "all":
+        levels["writer"] = [table.writer for table in tables]
+    frame = stack([table.columns for table in tables], levels)
+    return _ordered(frame, keys)
 
 
 def read_runs(path: AnyPath | Iterable[AnyPath]) -> pd.DataFrame:
@@ -131,46 +134,35 @@ def _is_run(path: Anywhere) -> bool:
     return not isinstance(path, Iterable) and path.is_one
 
 
-def _each(path: Anywhere, read: Callable[[StoredRun], T]) -> list[tuple[str, T]]:
-    """What a function makes of each run, once, with the run's id; its path, if several have the id."""
+def _each(path: Anywhere, read: Callable[[StoredRun], T]) -> Iterator[tuple[StoredRun, T]]:
+    """What a function makes of each run, once. Raises ``RunNotFound`` at the end if there is none."""
     asked = path if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable) else list(path)
     runs: dict[object, tuple[str, Callable[[], StoredRun]]] = {}
     for key, where, opened in _found(asked):
         runs.setdefault(key, (where, opened))
-    found: list[tuple[StoredRun, T]] = []
+    is_empty = True
     for folder, opened in runs.values():
         try:
             run = opened()
-            found.append((run, read(run)))
+            made = read(run)
         except (FormatError, OSError) as error:
-            warn(f"{folder} was left out: {error}", stacklevel=3)
+            warn(f"{folder} was left out: {error}")
             continue
         if run.is_damaged:
             advice = f"`runfmt recover {folder}` makes it whole"
-            warn(f"{folder} is damaged and was read as far as it is there: {advice}", stacklevel=3)
-    if not found:
+            warn(f"{folder} is damaged and was read as far as it is there: {advice}")
+        is_empty = False
+        yield run, made
+    if is_empty:
         there = getattr(asked, "root", asked)
         raise RunNotFound(
             f"there is no run that can be read at or below {there}: name a run or a folder of runs"
         )
-    taken = Counter(run.id for run, _ in found)
-    return [(run.id if taken[run.id] == 1 else run.where, made) for run, made in found]
 
 
 def readable_runs(path: AnyPath | Iterable[AnyPath]) -> list[StoredRun]:
     """The runs at or below the paths; the others are warned of, ``RunNotFound`` if there is none."""
-    return [run for _, run in _each(path, lambda run: run)]
-
-
-def _columns(run: StoredRun, writer: str, keys: Sequence[str] | None) -> Columns:
-    name = run.writers.get(writer)
-    data = (run.path / name).read_bytes() if name else b""
-    columns = plain_columns(data[: data.rfind(b"\n") + 1], keys)
-    if columns is None:
-        history = read_history(io.BytesIO(data), name or "", writer)
-        warn_of_losses(run.where, history.problems)
-        columns = exact_columns(history.rows, keys)
-    return columns
+    return [run for run, _ in _each(path, lambda run: None)]
 
 
 def warn_of_losses(path: AnyPath, problems: Sequence[Problem]) -> None:
@@ -178,32 +170,18 @@ def warn_of_losses(path: AnyPath, problems: Sequence[Problem]) -> None:
     losses = [problem for problem in problems if problem.rule in LOSSES]
     if losses:
         more = f" (and {len(losses) - 1:,} more)" if len(losses) > 1 else ""
-        warn(f"{path} lacks rows: {losses[0]}{more}: `runfmt validate {path}` says more", stacklevel=6)
+        warn(f"{path} lacks rows: {losses[0]}{more}: `runfmt validate {path}` says more")
 
 
-def _stacked(frames: list[tuple[tuple[str, ...], pd.DataFrame]], levels: list[str]) -> pd.DataFrame:
-    """The frames below each other, with their labels as index levels."""
-    if not levels:
-        return frames[0][1]
-    # One without rows has no say in the types.
-    filled = [(labels, frame) for labels, frame in frames if len(frame)] or frames
-    keyed: Any = [labels if len(levels) > 1 else labels[0] for labels, _ in filled]
-    everywhere = set.intersection(*({*frame.columns} for _, frame in filled))
-    stacked: pd.DataFrame = _pandas().concat(
-        [_with_room(frame, everywhere) for _, frame in filled], keys=keyed, names=[*levels, None]
-    )
-    return stacked
+def _bytes_of(run: StoredRun, writer: str) -> tuple[str, bytes]:
+    name = run.writers.get(writer, "")
+    return name, (run.path / name).read_bytes() if name else b""
 
 
-def _with_room(frame: pd.DataFrame, whole: set[str]) -> pd.DataFrame:
-    """The frame with room for missing values in integers that a float would not hold."""
-    wide = [
-        name
-        for name in frame.columns
-        if name not in whole and frame[name].dtype == "int64" and not frame[name].between(-EXACT, EXACT).all()
-    ]
-    roomy: pd.DataFrame = frame.astype(dict.fromkeys(wide, "Int64"))
-    return roomy
+def _labels(runs: Sequence[StoredRun]) -> list[str]:
+    """What tells each run from the others: its id, or its path if several have the id."""
+    taken = Counter(run.id for run in {id(run): run for run in runs}.values())
+    return [run.id if taken[run.id] == 1 else run.where for run in runs]
 
 
 def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
