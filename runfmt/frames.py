@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from runfmt.columns import as_array, ordered
 from runfmt.elsewhere import Place, is_url, open_place
 from runfmt.errors import FormatError, MissingLibrary, RunNotFound, UsageError, warn
 from runfmt.history import Problem
-from runfmt.reading import StoredRun, find_runs
+from runfmt.layout import CONFIG, EDITS, METRICS, RUN
+from runfmt.reading import StoredRun, find_folders, find_runs
 from runfmt.rows import escape, leaves
 from runfmt.stacked import Stream, read_tables, stack
 
@@ -26,9 +29,12 @@ __all__ = ["ABOUT", "AnyPath", "local_folder", "read_metrics", "read_runs", "rea
 AnyPath = str | os.PathLike[str]
 Anywhere = AnyPath | Place | Iterable[AnyPath]
 T = TypeVar("T")
+_Look = tuple[tuple[int, int, int], ...]
 
 LOSSES = ("R023", "R027", "R030", "R052")
 """The rules whose problems mean that rows are missing."""
+JUST_NOW = 2e9
+"""Nanoseconds in which a file that has changed may change again and look the same."""
 ABOUT = "id name project entity state tags group job_type notes created_at finished_at exit_code path".split()
 
 
@@ -81,10 +87,23 @@ def read_runs(path: AnyPath | Iterable[AnyPath]) -> pd.DataFrame:
     A run that cannot be read is left out with a warning that names it. Raises ``RunNotFound``
     if there is no run at all. A URL is that of a server, or of a project on it.
     """
-    rows = [row for _, row in _each(path, _run_row)]
+    rows = []
+    for row, faults in map(_row_of, _listed(path)):
+        for fault in faults:
+            warn(fault)
+        if row is not None:
+            rows.append(row)
+    if not rows:
+        raise _nothing_in(path)
     names = [*ABOUT, *sorted({name for row in rows for name in row} - {*ABOUT})]
     pd = _pandas()
-    table = pd.DataFrame({name: as_array([row.get(name) for row in rows]) for name in names})
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    for name, column in columns.items():
+        if not {list, dict}.isdisjoint(
+            map(type, column)
+        ):  # the next table is not to have what is changed here
+            columns[name] = deepcopy(column)
+    table = pd.DataFrame({name: as_array(column) for name, column in columns.items()})
     for name in ("created_at", "finished_at"):
         texts = [text if isinstance(text, str) else None for text in table[name]]
         table[name] = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
@@ -108,22 +127,47 @@ def _opened(path: Anywhere) -> Anywhere:
     return open_place(path) if isinstance(path, str) and is_url(path) else path
 
 
-def _found(path: Anywhere) -> Iterator[tuple[object, str, Callable[[], StoredRun]]]:
-    """What tells each run from the others, where it is, and how it is opened."""
+class _Found(NamedTuple):
+    """A run that was found: what tells it from others, where it is for people, and how it is opened."""
+
+    key: object
+    where: str
+    open: Callable[[], StoredRun]
+    is_here: bool
+
+
+def _found(path: Anywhere) -> Iterator[_Found]:
     path = _opened(path)
     if isinstance(path, (str, os.PathLike)):
-        for folder in find_runs(local_folder(path)):
-            yield folder.resolve(), str(folder), partial(StoredRun, folder)
+        root = local_folder(path)
+        real, length = os.path.realpath(root), len(str(root))
+        for where in find_folders(str(root)):  # through no link below the root
+            yield _Found(real + where[length:], where, partial(StoredRun, where), is_here=True)
     elif isinstance(path, Iterable):
         for each in path:
             yield from _found(each)
     else:
         for run in path.runs():
-            yield run.where, run.where, partial(_same, run)
+            yield _Found(run.where, run.where, partial(_same, run), is_here=False)
 
 
 def _same(run: StoredRun) -> StoredRun:
     return run
+
+
+def _listed(path: Anywhere) -> list[_Found]:
+    """All runs, each once."""
+    runs: dict[object, _Found] = {}
+    for one in _found(path):
+        runs.setdefault(one.key, one)
+    return [*runs.values()]
+
+
+def _nothing_in(path: Anywhere) -> RunNotFound:
+    there = getattr(path, "root", path)
+    return RunNotFound(
+        f"there is no run that can be read at or below {there}: name a run or a folder of runs"
+    )
 
 
 def _is_run(path: Anywhere) -> bool:
@@ -136,28 +180,29 @@ def _is_run(path: Anywhere) -> bool:
 
 def _each(path: Anywhere, read: Callable[[StoredRun], T]) -> Iterator[tuple[StoredRun, T]]:
     """What a function makes of each run, once. Raises ``RunNotFound`` at the end if there is none."""
-    asked = path if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable) else list(path)
-    runs: dict[object, tuple[str, Callable[[], StoredRun]]] = {}
-    for key, where, opened in _found(asked):
-        runs.setdefault(key, (where, opened))
     is_empty = True
-    for folder, opened in runs.values():
+    for one in _listed(path):
         try:
-            run = opened()
+            run = one.open()
             made = read(run)
         except (FormatError, OSError) as error:
-            warn(f"{folder} was left out: {error}")
+            warn(_left_out(one, error))
             continue
         if run.is_damaged:
-            advice = f"`runfmt recover {folder}` makes it whole"
-            warn(f"{folder} is damaged and was read as far as it is there: {advice}")
+            warn(_damaged(one))
         is_empty = False
         yield run, made
     if is_empty:
-        there = getattr(asked, "root", asked)
-        raise RunNotFound(
-            f"there is no run that can be read at or below {there}: name a run or a folder of runs"
-        )
+        raise _nothing_in(path)
+
+
+def _left_out(one: _Found, error: Exception) -> str:
+    return f"{one.where} was left out: {error}"
+
+
+def _damaged(one: _Found) -> str:
+    advice = f"`runfmt recover {one.where}` makes it whole"
+    return f"{one.where} is damaged and was read as far as it is there: {advice}"
 
 
 def readable_runs(path: AnyPath | Iterable[AnyPath]) -> list[StoredRun]:
@@ -194,9 +239,45 @@ def _ordered(frame: pd.DataFrame, keys: Sequence[str] | None) -> pd.DataFrame:
     return frame if list(frame.columns) == names else frame.reindex(columns=names)
 
 
+_rows: dict[object, tuple[_Look, dict[str, Any]]] = {}
+"""The rows of runs that have ended, and how their files looked: the next table of them is made at once."""
+
+
+def _row_of(one: _Found) -> tuple[dict[str, Any] | None, list[str]]:
+    """The row of a run, None if there can be none, and what is to be warned of."""
+    look = _look(one) if one.is_here else ()
+    known = _rows.get((one.key, one.where))
+    if known is not None and look == known[0]:
+        return known[1], []
+    try:
+        run = one.open()
+        row = _run_row(run)
+    except (FormatError, OSError) as error:
+        return None, [_left_out(one, error)]
+    faults = [
+        f"{one.where}: {each}; `runfmt recover` mends it or says what is lost" for each in run.unreadable
+    ]
+    if run.is_damaged:
+        faults.append(_damaged(one))
+    elif look and not faults and run.document["state"] != "running":
+        _rows[one.key, one.where] = look, row
+    return row, faults
+
+
+def _look(one: _Found) -> _Look:
+    """What changes when the row of a run does; nothing if it has only just changed."""
+    looks = []
+    for name in (RUN, CONFIG, EDITS, METRICS):
+        try:
+            status = os.lstat(f"{one.where}/{name}")
+        except OSError:
+            looks.append((0, 0, 0))
+        else:
+            looks.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(looks) if time.time_ns() - max(times for *_, times in looks) > JUST_NOW else ()
+
+
 def _run_row(run: StoredRun) -> dict[str, Any]:
-    for problem in run.unreadable:
-        warn(f"{run.where}: {problem}; `runfmt recover` mends it or says what is lost", stacklevel=5)
     known = {**run.attributes, "id": run.id, "state": run.state(), "path": run.where}
     return {
         **{name: known.get(name) for name in ABOUT},

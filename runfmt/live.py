@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import operator
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
@@ -36,6 +37,7 @@ LARGE = 2**20
 """The same where somebody waits for the whole."""
 _NOT_FLAT = frozenset(RESERVED) - {"_step", "_timestamp"}
 """Keys of rows that say more than values."""
+_STEP = operator.itemgetter("_step")
 _PLAIN = frozenset({float, int, str, bool, type(None)})
 
 
@@ -69,7 +71,8 @@ class LiveSummary:
     def resume(self) -> None:
         """Take the definitions of an earlier process; its rows are read when somebody looks, or beside."""
         with self._lock:
-            self._reset(_definitions_in(self.path, None))
+            with open(self.path, "rb") as file:
+                self._reset(_definitions_in(file, None))
             self._stale = True
 
     def abandon(self) -> None:
@@ -124,7 +127,8 @@ class LiveSummary:
             if self._stream is not None and (lines := self._stream.tail(self._taken, size)) is not None:
                 end = self._taken + len(lines)
             else:
-                lines, end = next(_pieces(self.path, self._taken, None, size), (b"", self._taken))
+                with open(self.path, "rb") as file:
+                    lines, end = next(_pieces(file, self._taken, None, size), (b"", self._taken))
             before = self._taken
             self._take_lines(lines, end)
             return end > before
@@ -143,14 +147,14 @@ class LiveSummary:
         names = tuple(rows[0]) if rows else ()
         if "_step" not in names or not _NOT_FLAT.isdisjoint(names):
             return False
-        if any(tuple(row) != names for row in rows):
+        if not all(map(names.__eq__, map(tuple, rows))):
             return False
         goes_on = self._open is not None and tuple(self._open) == names
         before = self._open["_step"] if self._open is not None and not goes_on else self._closed
         together = [self._open, *rows] if self._open is not None and goes_on else rows
         if not _PLAIN.issuperset(map(type, chain.from_iterable(row.values() for row in together))):
             return False
-        steps = [row["_step"] for row in together]
+        steps = [*map(_STEP, together)]
         if set(map(type, steps)) != {int} or steps[-1] > MAX_STEP or not _ascends([before, *steps]):
             return False
         for row in rows if self._hand.by_path else ():
@@ -166,6 +170,9 @@ class LiveSummary:
         """Count logical rows, whose steps are above all that were counted, by columns."""
         self._aggregate.add_columns(columns)
         for name, column in columns.items():
+            if column[-1] is not None:
+                self._at[escape(name)] = columns["_step"][-1]
+                continue
             given = zip(reversed(columns["_step"]), reversed(column), strict=True)
             if (last := next((step for step, value in given if value is not None), None)) is not None:
                 self._at[escape(name)] = last
@@ -267,17 +274,18 @@ class LiveSummary:
 
     def _read_again(self, step: int, end: int | None = None, pause: Callable[[], object] = bool) -> None:
         """Fold the stream from its beginning: piece by piece, or as a whole if its steps go down."""
-        self._reset(_definitions_in(self.path, end))
-        for lines, at in _pieces(self.path, 0, end):
-            self._take_lines(lines, at, defined=True)
-            if self._stale:
-                self._read_whole(step, end)
-                return
-            pause()
+        with _opened(self.path) as file:
+            self._reset(_definitions_in(file, end))
+            for lines, at in _pieces(file, 0, end):
+                self._take_lines(lines, at, defined=True)
+                if self._stale:
+                    self._read_whole(file, step, end)
+                    return
+                pause()
 
-    def _read_whole(self, step: int, end: int | None) -> None:
-        with open(self.path, "rb") as stream:
-            history = read_history(_beginning(stream, end))
+    def _read_whole(self, file: BinaryIO, step: int, end: int | None) -> None:
+        file.seek(0)
+        history = read_history(_beginning(file, end))
         self._reset(history.definitions, history.hand)
         self._taken = history.size
         for row in history.rows:
@@ -312,22 +320,30 @@ class _Beginning:
         return line
 
 
-def _pieces(stream: Path, begin: int, end: int | None, size: int = PIECE) -> Iterator[tuple[bytes, int]]:
-    """Whole lines of a stream from a byte on, to another or its end, piece by piece, and where each ends."""
-    with open(stream, "rb") as file:
-        file.seek(begin)
-        lines: list[bytes] = []
-        length = 0
-        for offset, line in read_lines(_beginning(file, end)):
-            if lines and (length >= size or line == b""):
-                yield b"".join(lines), begin + offset
-                lines, length = [], 0
-            if line == b"":  # not a whole one
+def _opened(path: Path) -> BinaryIO:
+    """A stream, which is read twice; a short one from the disk but once."""
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size <= LARGE:
+            return io.BytesIO(file.read())
+    return open(path, "rb")
+
+
+def _pieces(file: BinaryIO, begin: int, end: int | None, size: int = PIECE) -> Iterator[tuple[bytes, int]]:
+    """Whole lines from a byte on, to another or the end, about so many bytes at once, and where each ends."""
+    file.seek(begin)
+    rest = b""
+    while block := file.read(size if end is None else min(size, end - begin - len(rest))):
+        rest += block
+        if length := rest.rfind(b"\n") + 1:
+            lines, rest = rest[:length], rest[length:]
+        else:  # the line is longer than that, or not whole
+            file.seek(begin)
+            found = next(read_lines(_beginning(file, end)), (0, b""))[1]
+            if found == b"":
                 return
-            lines.append(line or b"")  # one that is too long is passed over
-            length += len(lines[-1])
-        if lines:
-            yield b"".join(lines), file.tell()
+            lines, rest, length = found or b"", b"", file.tell() - begin  # what is too long is passed over
+        begin += length
+        yield lines, begin
 
 
 def _good_rows(lines: BinaryIO) -> Iterator[dict[str, Any]]:
@@ -352,9 +368,9 @@ def last_step(stream: Path) -> int:
     return last
 
 
-def _definitions_in(stream: Path, end: int | None) -> Definitions:
+def _definitions_in(file: BinaryIO, end: int | None) -> Definitions:
     definitions = Definitions()
-    for lines, _ in _pieces(stream, 0, end):
+    for lines, _ in _pieces(file, 0, end):
         if b"_define" in lines:
             for row in _good_rows(io.BytesIO(lines)):
                 definitions.take(row.get("_define"))

@@ -11,6 +11,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,9 @@ from runfmt.history import MAX_PROBLEMS, History, Problem, is_step, is_time, rea
 from runfmt.layout import (
     CONFIG,
     EDITS,
+    MAIN,
     MAX_ROW,
+    MAX_STEP,
     METRICS,
     PRIVATE_STORE,
     RUN,
@@ -36,11 +39,13 @@ from runfmt.layout import (
     is_uid,
     writer_of,
 )
+from runfmt.live import LiveSummary
 from runfmt.rows import decode, marked
 from runfmt.summary import Aggregate, summarise
 
 __all__ = [
-    "StoredRun", "describe", "find_runs", "has_crashed", "last_timestamp", "refuse_future", "unix_time",
+    "StoredRun", "describe", "find_folders", "find_runs", "has_crashed", "last_timestamp", "refuse_future",
+    "unix_time",
 ]  # fmt: skip
 
 STATES = ("running", "finished", "failed", "killed", "preempted")
@@ -56,11 +61,12 @@ def find_runs(root: Path, say: Callable[[str], None] = warn) -> Iterator[Path]:
     lies among the runs, whose copies would count twice. A link to a run is warned of, and so is
     a folder that cannot be looked into: by ``say``.
     """
-    return map(Path, _find_runs(os.fspath(root), say, is_top=True))
+    return map(Path, find_folders(os.fspath(root), say))
 
 
-def _find_runs(root: str, say: Callable[[str], None], *, is_top: bool) -> Iterator[str]:
-    try:  # in texts: making a Path of each name would take most of the time
+def find_folders(root: str, say: Callable[[str], None] = warn, *, is_top: bool = True) -> Iterator[str]:
+    """:func:`find_runs` in texts: making a ``Path`` of each would take most of the time."""
+    try:
         if _is_file(f"{root}/{RUN}") or _is_file(f"{root}/{METRICS}"):
             yield root
             return
@@ -76,7 +82,7 @@ def _find_runs(root: str, say: Callable[[str], None], *, is_top: bool) -> Iterat
         if is_private(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _find_runs(entry.path, say, is_top=False)
+            yield from find_folders(entry.path, say, is_top=False)
         elif entry.is_symlink() and _is_file(f"{entry.path}/{RUN}"):
             say(f"{entry.path} is a symbolic link to a run and is left out: name it to have it")
 
@@ -259,6 +265,9 @@ class StoredRun:
 
     def recorded_summary(self) -> dict[str, Any]:
         """The summary as the main writer's stream says it, without the edits (R080-R088)."""
+        if MAIN not in self._histories and (name := self.writers.get(MAIN)):  # piece by piece is faster
+            with suppress(OSError):  # it is gone, or may not be read: `problems` says so
+                return LiveSummary(self.path / name).recompute(MAX_STEP + 1)
         history = self.history()
         aggregate = Aggregate(history.definitions)
         for row in history.rows:
@@ -355,14 +364,16 @@ def _unreadable(name: str, error: OSError) -> Problem:
 
 def _read_document(run: Path, name: str, rule: str) -> tuple[dict[str, Any], list[Problem]]:
     """A document, empty if there is none; one that is not readable is empty and breaks ``rule``."""
-    path = run / name
-    if path.is_symlink() or not path.exists():
-        return {}, []
+    path = f"{run}/{name}"
     try:
-        if not path.is_file():  # opening a pipe would wait for ever
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            return {}, []
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             return {}, [Problem(name, -1, rule, "is no file")]
-        document, restored = decode(path.read_bytes())
-    except FileNotFoundError:  # it went just now
+        with open(path, "rb", buffering=status.st_size + 2) as file:  # read in one go
+            document, restored = decode(file.read())
+    except (FileNotFoundError, NotADirectoryError):
         return {}, []
     except FormatError as error:
         return {}, [Problem(name, -1, rule, error.message)]
@@ -388,7 +399,7 @@ def _read_run_document(run: Path) -> tuple[dict[str, Any], list[Problem]]:
         ]
     if unfit := id_problem(document["id"]):
         problems.append(Problem(RUN, -1, "R013", f"id {document['id']!r} {unfit}"))
-    if document["id"] != run.absolute().name:
+    if document["id"] != (run.name or run.absolute().name):
         problems.append(Problem(RUN, -1, "R014", f"id {document['id']!r} is not the directory's name"))
     return document, problems
 

@@ -398,6 +398,12 @@ def _has_value(tree: Mapping[str, Any]) -> bool:
 
 def summarise(aggregate: Aggregate, hand: HandValues) -> dict[str, Any]:
     """The summary, nested as rows are (R082-R088)."""
+    if (
+        not aggregate.definitions.by_name
+        and not hand.by_path
+        and dict not in map(type, aggregate.plain.values())
+    ):
+        return {key: value for key, value in aggregate.plain.items() if key not in ("_step", "_timestamp")}
     summary: dict[str, Any] = {}
     plain = {path: value for path, value in leaves(aggregate.plain) if path not in ("_step", "_timestamp")}
     for path in [*plain, *(path for path in hand.by_path if path not in plain)]:

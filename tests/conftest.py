@@ -1,5 +1,6 @@
 """What every test has: a state of its own, and the program in an empty folder; long ones begin first."""
 
+import os
 from contextlib import ExitStack
 
 import pytest
@@ -35,7 +36,20 @@ def counted(record_property):
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
+def environment():
+    """Fails a test that leaves the environment other than it was: all later ones would see that."""
+    before = {**os.environ}
+    yield
+    names = (before.keys() | os.environ.keys()) - {"PYTEST_CURRENT_TEST"}
+    changed = {name: os.environ.get(name) for name in names if before.get(name) != os.environ.get(name)}
+    os.environ.update(before)
+    for name in changed.keys() - before.keys():
+        del os.environ[name]
+    assert not changed
+
+
+@pytest.fixture(autouse=True)
+def state(environment, tmp_path, monkeypatch):
     """State, configuration and tokens of this test alone."""
     monkeypatch.setenv("RUNFMT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("RUNFMT_CONFIG", str(tmp_path / "remotes.json"))

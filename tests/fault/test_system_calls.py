@@ -123,8 +123,12 @@ class Training:
         self.stream.write_text(rows + '{"_step":2,"_ti')
 
     def __call__(self) -> None:
-        environment = {"RANK": "3"} if self.kind == "rank" else {}
-        os.environ.update(environment)
+        with pytest.MonkeyPatch.context() as patch:
+            if self.kind == "rank":
+                patch.setenv("RANK", "3")
+            self._train()
+
+    def _train(self) -> None:
         try:
             run = runfmt.init(project="p", config={"lr": 0.1}, silent=True, **self.options)
         except OSError as error:

@@ -2,13 +2,17 @@
 
 import json
 import math
+import os
 import shutil
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import runfmt
+from runfmt import frames
+from runfmt.reading import StoredRun
 from runfmt.rows import encode
 from runmaker import write
 
@@ -338,3 +342,75 @@ def test_config_that_nobody_can_read_is_warned_of(tmp_path):
     with pytest.warns(RuntimeWarning, match=r"a: config\.json: .*runfmt recover"):
         runs = runfmt.read_runs(tmp_path)
     assert runs["summary.loss"].tolist() == [1]
+
+
+# The table again
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The runs that were opened."""
+    opened = []
+    monkeypatch.setattr(frames, "StoredRun", lambda path: opened.append(Path(path).name) or StoredRun(path))
+    return opened
+
+
+def make_older(folder):
+    """Make all files look as if they were written an hour ago."""
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 3600, time.time() - 3600))
+
+
+def test_runs_that_have_ended_are_not_read_again(store, tmp_path, opened):
+    for number in range(3):
+        store(f"r{number}", {"a": number}, config={"x": [number]}, run={"tags": ["t"]})
+    store("live", {"a": 1}, state="running")
+    make_older(tmp_path / "runs")
+    first = runfmt.read_runs(tmp_path / "runs")
+    assert opened == ["live", "r0", "r1", "r2"]
+    opened.clear()
+    again = runfmt.read_runs(tmp_path / "runs")
+    assert opened == ["live"]
+    pd.testing.assert_frame_equal(first, again)
+
+
+CHANGES = {
+    "run.json": lambda run: write(
+        run / "run.json", json.loads((run / "run.json").read_text()) | {"name": "m"}
+    ),
+    "config.json": lambda run: write(run / "config.json", {"lr": 2}),
+    "edits.json": lambda run: write(
+        run / "edits.json", {"/name": {"value": "m", "time": 1, "author": "ann"}}
+    ),
+    "metrics.jsonl": lambda run: append(run, '{"_step":1,"_timestamp":3,"a":7}\n'),
+    "no config.json": lambda run: (run / "config.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_run_that_has_changed_is_read_again(store, tmp_path, opened, change):
+    run = store("one", {"a": 1}, config={"lr": 1})
+    make_older(run)
+    before = runfmt.read_runs(tmp_path / "runs")
+    opened.clear()
+    CHANGES[change](run)
+    after = runfmt.read_runs(tmp_path / "runs")
+    assert opened == ["one"]
+    assert repr(before.to_dict()) != repr(after.to_dict())
+
+
+def test_run_that_has_just_changed_may_change_again_and_look_the_same(store, tmp_path, opened):
+    store("one", {"a": 1})
+    for _ in range(2):
+        runfmt.read_runs(tmp_path / "runs")
+    assert opened == ["one", "one"]
+
+
+def test_what_is_changed_in_a_table_is_not_in_the_next(store, tmp_path):
+    store("one", {"a": 1}, run={"tags": ["t"]}, config={"layers": [1, 2]})
+    make_older(tmp_path / "runs")
+    for _ in range(2):
+        table = runfmt.read_runs(tmp_path / "runs")
+        assert (table["tags"][0], table["config.layers"][0]) == (["t"], [1, 2])
+        table["tags"][0].append("u")
+        table["config.layers"][0].clear()

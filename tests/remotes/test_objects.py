@@ -79,11 +79,9 @@ def test_place_without_runs_and_wrong_addresses_are_said(kind):
 
 
 def refused(kind):
-    os.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         return open_remote(kind.url)
-    finally:
-        os.environ.update(kind._store.environment)
 
 
 @pytest.mark.parametrize(("url", "kept"), [("gs://runs/lab", "GCSStore"), ("az://runs/lab", "AzureStore")])
