@@ -186,9 +186,9 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
     if writer == MAIN and is_locked:
         writer = own_writer()
         warn(f"another process writes {found}: this one goes on in {stream_name('metrics', writer)}")
-    last = last_step(found / stream_name("metrics", asked.writer)) if carry_on else -1
+    stream = found / stream_name("metrics", asked.writer)
     if asked.resume_step is not None:
-        _check_step(found, asked.resume_step, last)
+        _check_step(found, asked.resume_step, last_step(stream) if carry_on else -1)
     document = _document(asked, found, carry_on=carry_on)
     begins_with: dict[str, Any] = {}
     if writer == MAIN and not carry_on:  # before the streams: metrics without run.json are a damaged run
@@ -199,7 +199,9 @@ def _begin(asked: Settings, values: dict[str, Any], found: Path, *, is_locked: b
     alone = excludes(found) if writer == MAIN else writer != asked.writer
     run = Run(found, document, asked, writer=writer, alone=alone)
     try:
-        _start(run, values, begins_with, last if carry_on else None)
+        # Only now: where no lock keeps others out, who wrote before a stream was opened is not noticed by it.
+        carry_on = carry_on or run._metrics.path.stat().st_size > 0
+        _start(run, values, begins_with, last_step(stream) if carry_on else None)
     except BaseException:
         run._in_child()  # it writes no more, and holds nothing open
         raise
