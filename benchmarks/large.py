@@ -1,11 +1,12 @@
-"""One run of 20 GB brought to a directory and to ``runfmt serve``, beside rsync and rclone: eight minutes.
+"""One run of 20 GB brought to a directory and to ``runfmt serve``, beside rsync and rclone: twelve minutes.
 
     python benchmarks/large.py [--json]
 
 A checkpoint of random bytes and a stream. Memory is the peak of each process; it has to be the same for a
 run of 1 GB. Beside it stand the disk's own speed, ``dd`` with an fsync, and that of SHA-256 in Python: every
 byte is hashed when the run is looked at, again when it is sent, and where it arrives. rsync makes durable
-what it wrote and proves nothing here; rclone does neither. Needs rsync, rclone, and 40 GB of disk.
+what it wrote and proves nothing here; rclone does neither. Then a run of 250 MB goes over a line of
+100 Mbit/s, as in ``sync.py``. Needs rsync, rclone, and 40 GB of disk.
 ``RUNFMT_BENCH_SMALL=1`` tries it with a twentieth.
 """
 
@@ -13,22 +14,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lines import Line, main
 from link import free_port, program, runfmt_server
 
 import runfmt
+from sync import WAYS as LINES
+from sync import transfer
 
 SMALL = bool(os.environ.get("RUNFMT_BENCH_SMALL"))
 LITTLE, SIZE = (10**8, 10**9) if SMALL else (10**9, 2 * 10**10)
 """Bytes of the two checkpoints."""
+LINED = 10**7 if SMALL else 25 * 10**7
 ROWS = 10_000
 CHUNK = 2**24
 MEASURED = """
@@ -109,51 +112,39 @@ def sha256() -> float:
     return 20 * CHUNK / (time.perf_counter() - begun)
 
 
-WAYS = {
-    "runfmt to a directory": to_directory,
-    "runfmt to a server": to_server,
-    "rsync -a --fsync": by_rsync,
-    "rclone copy": by_rclone,
-    "dd and fsync": by_dd,
-}
+OURS = {"a directory": to_directory, "a server": to_server}
+PEERS = {"rclone copy": by_rclone, "rsync -a --fsync": by_rsync, "dd and fsync": by_dd}
+
+
+def taken(way: Callable[[Path, Path], tuple[float, float, float]], runs: Path) -> tuple[float, float, float]:
+    """What a way takes to bring the runs to somewhere new."""
+    with tempfile.TemporaryDirectory(dir=runs.parent) as scratch:
+        return way(runs, Path(scratch))
 
 
 def measure() -> Iterator[Line]:
-    """The little run by runfmt alone, for its memory; then the large one by all."""
-    peaks: dict[int, list[float]] = {}
-    speeds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        for size in (LITTLE, SIZE):
-            runs, scratch = Path(temporary) / "runs", Path(temporary) / "scratch"
-            make_run(runs, size)
-            for name, way in WAYS.items():
-                if size == LITTLE and not name.startswith("runfmt"):
-                    continue
-                scratch.mkdir()
-                seconds, *memory = way(runs, scratch)
-                speeds[name] = size / seconds / 1e6
-                if name.startswith("runfmt"):
-                    peaks.setdefault(size, []).extend(memory)
-                shutil.rmtree(scratch)
-            shutil.rmtree(runs)
-    yield from _lines(speeds, peaks)
-
-
-def _lines(speeds: dict[str, float], peaks: dict[int, list[float]]) -> Iterator[Line]:
-    peers = {
-        name: [SIZE / 1e6 / speeds[name]] for name in ("rsync -a --fsync", "rclone copy", "dd and fsync")
-    }
     note = f"SHA-256: {sha256() / 1e6:,.0f} MB/s"
-    for name in ("runfmt to a directory", "runfmt to a server"):
-        samples = {"runfmt": [SIZE / 1e6 / speeds[name]], **peers}
-        yield Line(f"{name}, {SIZE / 1e9:.0f} GB", "s", samples, at_most=1, note=note)
-    for index, who in (
-        (0, "of the client to a directory"),
-        (2, "of the client to a server"),
-        (3, "of the server"),
-    ):
-        samples = {"runfmt": [peaks[SIZE][index]], f"{LITTLE / 1e9:g} GB": [peaks[LITTLE][index]]}
-        yield Line(f"most memory {who}, {SIZE / 1e9:.0f} GB", "MiB", samples, at_most=1.15)
+    memory: dict[str, dict[str, list[float]]] = {}
+    for size in (LITTLE, SIZE):
+        with tempfile.TemporaryDirectory() as temporary:
+            runs, amount = Path(temporary) / "runs", f"{size / 1e9:g} GB"
+            make_run(runs, size)
+            samples = {name: [taken(by, runs)[0]] for name, by in PEERS.items()}
+            for place, way in OURS.items():
+                seconds, client, server = taken(way, runs)
+                memory.setdefault(f"of the client to {place}", {})[amount] = [client]
+                if server:
+                    memory.setdefault("of the server", {})[amount] = [server]
+                yield Line(f"one run to {place}, {amount}", "s", {"runfmt": [seconds], **samples}, 1, note)
+    with tempfile.TemporaryDirectory() as temporary:
+        runs = Path(temporary) / "runs"
+        make_run(runs, LINED)
+        over = {name: transfer(name, runs, runs.parent, 0, 0) for name in LINES}
+        yield Line(f"one run to a server over 100 Mbit/s, {LINED / 1e6:.0f} MB", "s", over, 1)
+    for who, peaks in memory.items():
+        little, large = peaks
+        samples = {"runfmt": peaks[large], little: peaks[little]}
+        yield Line(f"most memory {who}, {large}", "MiB", samples, at_most=1.15)
 
 
 if __name__ == "__main__":

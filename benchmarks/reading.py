@@ -1,4 +1,4 @@
-"""Measure reading runs into a table, beside polars reading the same files raw: five minutes, 4 GB of disk.
+"""Measure reading runs into a table, beside polars reading the same files raw: three minutes, 4 GB of disk.
 
     python benchmarks/reading.py [--json]
 
@@ -9,7 +9,9 @@ of imports; cold means that the system's cache was emptied before, where root ma
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ from pathlib import Path
 from lines import Line, main
 from make_runs import make_run
 
+import runfmt
+
 SMALL = bool(os.environ.get("RUNFMT_BENCH_SMALL"))
 SIZES = {
     "200,000 points of one run": (1, 10, 20_000, 7),
@@ -26,6 +30,36 @@ SIZES = {
     "10,000 runs of 100 points": (100, 5, 20, 2) if SMALL else (10_000, 5, 20, 3),
 }
 """How many runs, metrics and rows, and how often they are read."""
+
+ROWS = 2_000 if SMALL else 100_000
+
+
+def diverging(run: runfmt.Run, step: int) -> None:
+    """The loss is NaN in every hundredth row, and in all of the last tenth."""
+    is_odd = step % 100 == 99 or step > ROWS * 9 // 10
+    run.log({"loss": math.nan if is_odd else random.random(), "accuracy": 0.5, "epoch": step // 1000})
+
+
+def described(run: runfmt.Run, step: int) -> None:
+    """Metrics are defined, the best value is set by hand now and then, a metric is evaluated now and then."""
+    if step == 0:
+        run.define_metric("loss", summary="min")
+    if step % 1000 == 0:
+        run.summary["best"] = random.random()
+    run.log({"loss": random.random(), "epoch": step // 1000} | ({"eval": 0.5} if step % 500 == 499 else {}))
+
+
+def nested(run: runfmt.Run, step: int) -> None:
+    run.log({"train": {"loss": random.random()}, "eval": {"accuracy": random.random(), "f1": 0.5}})
+
+
+def with_none(run: runfmt.Run, step: int) -> None:
+    """What was not evaluated is logged as None."""
+    run.log({"loss": random.random(), "accuracy": 0.5 if step % 10 == 0 else None})
+
+
+KINDS = {"with NaN": diverging, "with definitions": described, "nested": nested, "with None": with_none}
+"""What else is in streams, by its name."""
 
 MEASURE = """
 import resource, sys, time
@@ -44,7 +78,7 @@ made = {again}
 print(time.perf_counter() - begun)
 """
 READERS = {
-    "runfmt": ("import pandas, pyarrow, pyarrow.json, runfmt", "return runfmt.read_metrics(folder)"),
+    "runfmt": ("import pandas, polars, runfmt.frames", "return runfmt.read_metrics(folder)"),
     "polars": (
         "import polars as pl",
         "return pl.concat([pl.read_ndjson(path) for path in sorted(folder.rglob('metrics.jsonl'))], "
@@ -82,6 +116,19 @@ def metrics(name: str, folder: Path, count: int) -> Iterator[Line]:
     yield Line("memory of it", "MiB", memory)
 
 
+def kinds(folder: Path) -> Iterator[Line]:
+    """``read_metrics`` of streams that hold more than numbers in rows alike, from the system's cache."""
+    for name, log in KINDS.items():
+        with runfmt.init(dir=folder, id=name.replace(" ", "-"), console="off", silent=True) as run:
+            for step in range(ROWS):
+                log(run, step)
+        seconds: dict[str, list[float]] = {reader: [] for reader in READERS}
+        for _ in range(5):
+            for reader, words in READERS.items():
+                seconds[reader].append(reading(*words, run.directory)[0])
+        yield Line(f"`read_metrics` of {ROWS:,} rows {name}", "s", seconds)
+
+
 def runs(folder: Path) -> Iterator[Line]:
     """``read_runs`` of many runs."""
     first, second = [], []
@@ -89,7 +136,7 @@ def runs(folder: Path) -> Iterator[Line]:
     for _ in range(3):
         cold = "" if is_cold() else "with a warm cache, as only root may empty it"
         seconds, _, again = reading(
-            "import pandas, runfmt", "return runfmt.read_runs(folder)", folder, again=True
+            "import pandas, runfmt.frames", "return runfmt.read_runs(folder)", folder, again=True
         )
         first.append(seconds)
         second.append(again)
@@ -105,6 +152,7 @@ def measure() -> Iterator[Line]:
                 make_run(folder, run, width, rows)
             yield from metrics(name, folder / "run-00000" if count == 1 else folder, times)
         yield from runs(folder)
+        yield from kinds(Path(scratch, "kinds"))
 
 
 if __name__ == "__main__":

@@ -220,7 +220,6 @@ class _Application:
         in_place = not self.visible and extent.length == whole.size
         part = path if in_place else self._part(whole.digest)
         data = b"".join(body)
-        check_digest(extent, data)
         if part in self._barrier.renames:  # another file with the same bytes, that has to have its name first
             self._barrier.wait()
         if extent.offset and not part.exists() and _is(path, whole):
@@ -244,6 +243,8 @@ class _Application:
             if extent.offset > (there := file.seek(0, os.SEEK_END)):
                 raise Refused(f"{extent.path}: only {there:,} bytes of it are here", again=True)
             proving = self._pieces.take(name, extent.offset, file)
+            if proving is None or extent.length == whole.size:  # else the proof of the whole will tell
+                check_digest(extent, data)
             _write(file, extent.offset, data)
             fault_point("store.part")
             end = extent.offset + extent.length

@@ -38,6 +38,7 @@ __all__ = [
     "Writer",
     "check",
     "groups",
+    "is_dense",
     "packed",
     "pieces",
     "unpacked",
@@ -57,6 +58,9 @@ IN_MEMORY = 2 * GROUP
 LEVEL = 1
 """Of zstd. Streams are digits that hardly repeat, which the next levels cut in short matches that cost more
 than they save: this one makes fewer bytes of streams than all up to 9, and is twice as fast as 3."""
+DENSE = 2**20
+"""Bytes of a group for which it is worth to ask whether it gets shorter, of a sample of so many:"""
+SAMPLE = 2**17
 MAX_WINDOW = 128 * 2**20
 """Most memory in bytes that unpacking may ask for."""
 
@@ -113,6 +117,16 @@ def packed(file: BinaryIO, coding: str = "zstd") -> AbstractContextManager[Binar
         compressor = zstandard.ZstdCompressor(LEVEL)
         return cast(AbstractContextManager[BinaryIO], compressor.stream_writer(file, closefd=False))
     return nullcontext(file)
+
+
+def is_dense(group: Group) -> bool:
+    """Whether a group is large, and a sample of it hardly gets shorter: weights, pictures, archives."""
+    size = group.data.seek(0, io.SEEK_END)
+    if size < DENSE:
+        return False
+    group.data.seek(size // 2)
+    sample = group.data.read(SAMPLE)
+    return len(zstandard.ZstdCompressor(LEVEL).compress(sample)) > 0.98 * len(sample)
 
 
 class Writer:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from runfmt.editing import lay_edits_together
 from runfmt.errors import CommError, FormatError, explain
 from runfmt.layout import EDITS, is_stream
+from runfmt_sync.ahead import ahead
 from runfmt_sync.digests import Changed, KnownDigests, Proof, Standing, prove_stream
 from runfmt_sync.extents import MAX_EXTENT, Piece, Refused, cut, open_entry
 from runfmt_sync.faults import fault_point
@@ -314,7 +315,9 @@ class Push:
             for span in work.plan.spans:
                 path = span.path
                 with open_entry(work.inventory.folder, work.inventory.entries[path]) as file:
-                    for extent, body in cut(work.inventory.uid, span, file):
+                    pieces = cut(work.inventory.uid, span, file)
+                    is_large = span.whole is not None and span.end - span.offset > MAX_EXTENT
+                    for extent, body in ahead(pieces) if is_large else pieces:
                         if self._stopped:
                             return
                         fault_point("push.extent")

@@ -10,7 +10,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -21,6 +21,7 @@ import urllib3
 
 from runfmt.errors import CommError, FormatError, UsageError
 from runfmt_sync import bundle, wire
+from runfmt_sync.ahead import ahead
 from runfmt_sync.credentials import is_loopback, token_for
 from runfmt_sync.extents import Piece, Refused, Wanted
 from runfmt_sync.faults import fault_point
@@ -199,40 +200,46 @@ class HttpRemote(Caller):
 
     def apply(self, pieces: Iterable[Piece]) -> dict[str, Refused]:
         """Send extents in bundles; each is durable there when it is answered."""
+        return self._post_all(bundle.groups(pieces))
+
+    def _post_all(self, groups: Iterable[bundle.Group]) -> dict[str, Refused]:
+        """Send groups, a bundle each: the next is packed while the last is on the line."""
         refused: dict[str, Refused] = {}
-        for group in bundle.groups(pieces):
-            for uid, error in self._post(group).items():
-                refused.setdefault(uid, error)
-            fault_point("http.posted")
+        with closing(ahead(map(self._packed, groups), drop=lambda sent: sent[0].close())) as bodies:
+            for body, coding in bodies:
+                with body:
+                    refused = {**self._post(body, coding), **refused}
+                fault_point("http.posted")
         return refused
 
-    def _post(self, group: bundle.Group) -> dict[str, Refused]:
-        coding = "zstd" if "zstd" in self.about.get("codings", ()) else "identity"
+    def _packed(self, group: bundle.Group) -> tuple[BinaryIO, str]:
+        """A bundle, and its coding."""
+        is_shorter = "zstd" in self.about.get("codings", ()) and not bundle.is_dense(group)
+        coding = "zstd" if is_shorter else "identity"
+        body = cast(BinaryIO, tempfile.SpooledTemporaryFile(bundle.IN_MEMORY))  # noqa: SIM115
+        with bundle.packed(body, coding) as packed:
+            bundle.write(packed, {}, [group])
+        return body, coding
+
+    def _post(self, body: BinaryIO, coding: str) -> dict[str, Refused]:
         headers = {"Content-Type": "application/x-tar", "Content-Encoding": coding}
-        with tempfile.SpooledTemporaryFile(bundle.IN_MEMORY) as body:
-            with bundle.packed(cast(BinaryIO, body), coding) as packed:
-                bundle.write(packed, {}, [group])
-            response = self.request(
-                "POST", "/v1/bundles", body=cast(BinaryIO, body), headers=headers, bear=(413,)
-            )
+        response = self.request("POST", "/v1/bundles", body=body, headers=headers, bear=(413,))
         if response.status_code == 413:
-            return self._halved(group)
+            return self._halved(body, coding)
         return self._understood(wire.refusals_from_json, _json(response))
 
-    def _halved(self, group: bundle.Group) -> dict[str, Refused]:
-        """Send a group that is too large for the server in parts."""
-        half = sum(extent.length for extent in group.extents) // 2
-        if len(group.extents) == 1 or not half:
-            extent = group.extents[0]
+    def _halved(self, body: BinaryIO, coding: str) -> dict[str, Refused]:
+        """Send a bundle that is too large for the server in parts."""
+        extents = [extent for extent, _ in bundle.pieces(bundle.unpacked(body, coding))]
+        half = sum(extent.length for extent in extents) // 2
+        if len(extents) == 1 or not half:
+            [extent, *_] = extents
             return {
                 extent.uid: Refused(
                     f"{extent.path}: {extent.length:,} bytes in one piece are too many for the server"
                 )
             }
-        refused: dict[str, Refused] = {}
-        for part in bundle.groups(group.pieces(), half):
-            refused = {**self._post(part), **refused}
-        return refused
+        return self._post_all(bundle.groups(bundle.pieces(bundle.unpacked(body, coding)), half))
 
     def read(self, uid: str, path: str, offset: int = 0) -> BinaryIO:
         """The bytes of a file of a run, from an offset."""
