@@ -72,7 +72,7 @@ demo: $(INSTALLED) ## train on Fashion-MNIST, follow it to a server, prove that 
 KILLS ?= 10000
 ROWS ?= 100000000
 soak: $(INSTALLED) ## kill, fail, fill and requeue trainings, syncs and servers for hours; count what is missing
-	KILLS=$(KILLS) RUNFMT_TEST_ROWS=$(ROWS) RUNFMT_TEST_FAULTS=all RUNFMT_TEST_REQUEUES=100 RUNFMT_TEST_KILLS=1000 \
+	KILLS=$(KILLS) RUNFMT_TEST_ROWS=$(ROWS) RUNFMT_TEST_FAULTS=all RUNFMT_TEST_REQUEUES=100 RUNFMT_TEST_CUTS=20 RUNFMT_TEST_KILLS=1000 \
 	RUNFMT_TEST_EXAMPLES=2000 RUNFMT_TEST_SECONDS=600 RUNFMT_TEST_LARGE=2147483648 \
 	$(BIN)/pytest -q -n 2 tests/fault tests/remotes tests/sync/test_faults.py tests/bundle/test_kills.py
 

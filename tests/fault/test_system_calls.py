@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import threading
 import traceback
 import warnings
 from collections import Counter
@@ -44,17 +43,16 @@ KINDS = {
 
 
 class Fault:
-    """Lets a call fail: the ``at``-th of its site, of the main thread or of one beside it, in a way."""
+    """Lets a call of the main thread fail, the ``at``-th of its site, in a way."""
 
-    def __init__(self, site: str = "", at: int = 0, way: str = "", *, in_main: bool = True) -> None:
-        self.site, self.at, self.way, self.in_main = site, at, way, in_main
+    def __init__(self, site: str = "", at: int = 0, way: str = "") -> None:
+        self.site, self.at, self.way = site, at, way
         self.calls = []
         """The site of each call."""
-        self.hit = threading.Event()
         self._after = None
 
     def __call__(self, call):
-        if call.is_main != self.in_main:
+        if not call.is_main:
             return None
         self.calls.append(site_of(call))
         if self._after is not None:  # the next one of the same thread
@@ -62,11 +60,24 @@ class Fault:
             return error_of("ENOSPC", call) if after and call.name == "write" else None
         if self.calls[-1] != self.site or self.calls.count(self.site) - 1 != self.at:
             return None
-        self.hit.set()
         if self.way in SHORT:
             self._after = self.way == SHORT[1]
             return Short(len(call.arguments[-1]) // 2)
         return error_of(self.way, call)
+
+
+class FaultBeside:
+    """Lets the calls of other threads fail, all of a site, or of each; when they come, nobody can say."""
+
+    def __init__(self, way: str = "", site: str = "") -> None:
+        self.way, self.site = way, site
+        self.calls = []
+
+    def __call__(self, call):
+        if call.is_main:
+            return None
+        self.calls.append(site_of(call))
+        return error_of(self.way, call) if self.way and self.site in ("", self.calls[-1]) else None
 
 
 def site_of(call):
@@ -285,6 +296,28 @@ def test_each_call_fails_once_and_no_row_is_lost(tmp_path, kind, counted):
     while left := {name: one for name, one in cases.items() if name not in found}:
         found |= in_a_child(dict(islice(left.items(), 50)))
     counts = Counter(calls=len(whole.calls), cases=len(found))
+    for one in found.values():
+        counts.update({key: one[key] for key in ("rows", "lost", "doubled")})
+    counted(**counts)
+    assert [f"{name}: {fault}" for name, one in found.items() for fault in one["faults"]] == []
+    assert (counts["lost"], counts["doubled"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["plain", "fsync", "buffered", "resumed"])
+def test_calls_of_threads_beside_fail_all_the_time_and_no_row_is_lost(tmp_path, kind, counted):
+    run_with(FaultBeside(), Training(tmp_path / "warm", kind))  # only the first asks about the machine
+    run_with(whole := FaultBeside(), Training(tmp_path / "whole", kind))
+    assert whole.calls
+    cases = {
+        f"{site or 'all'} {way}": partial(
+            case, Training(tmp_path / f"{number} {way}", kind), FaultBeside(way, site)
+        )
+        for number, site in enumerate(["", *sorted({*whole.calls})])
+        for way in ERRORS
+    }
+    found = in_a_child(cases)
+    assert found.keys() == cases.keys()
+    counts = Counter(cases=len(found))
     for one in found.values():
         counts.update({key: one[key] for key in ("rows", "lost", "doubled")})
     counted(**counts)
