@@ -1,11 +1,13 @@
 """Runs behind a URL are read, edited and pulled as those of a folder."""
 
+import gzip
 import io
 import os
 import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
@@ -17,7 +19,7 @@ import runfmt
 from asking import Client
 from runfmt.errors import CommError, RunNotFound, UsageError
 from runfmt_sync.pull import chosen, pull
-from runfmt_sync.remotes import open_remote
+from runfmt_sync.remotes import http, open_remote
 from runfmt_sync.remotes.directory import DirectoryRemote
 from runfmt_sync.remotes.http import HttpRemote
 from runfmt_sync.server import serve
@@ -296,6 +298,20 @@ def test_address_of_something_else_is_said(answer, text):
         other.shutdown()
 
 
+def test_answer_that_unpacks_to_more_than_memory_is_refused(monkeypatch):  # S067
+    monkeypatch.setattr(http, "MOST", 2**20)
+    bomb = {"body": gzip.compress(bytes(64 * 2**20)), "headers_sent": {"Content-Encoding": "gzip"}}
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Bomb", (Odd,), bomb)) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        tracemalloc.start()
+        with pytest.raises(CommError, match="more than 1,048,576 bytes"):
+            HttpRemote(f"http://127.0.0.1:{other.server_port}").json("GET", "/v1")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        other.shutdown()
+    assert peak < 16 * 2**20
+
+
 # Pulling
 
 
@@ -353,7 +369,7 @@ def test_pull_that_was_killed_is_gone_on_with(some, server, runs):
 import sys
 from pathlib import Path
 from runfmt_sync.pull import chosen, pull
-from runfmt_sync.remotes import open_remote
+from runfmt_sync.remotes import http, open_remote
 remote = open_remote(sys.argv[1])
 pull(remote, chosen(remote, ()), Path(sys.argv[2]))
 """

@@ -47,6 +47,8 @@ SPANS = 1024
 """Spans that are asked for at once."""
 ANSWER = 32 * 2**20
 """Most bytes of an answer with spans, as they come and unpacked (H046)."""
+MOST = 256 * 2**20
+"""Bytes of JSON that an answer may be, unpacked."""
 AGAIN = {408, 429, 500, 502, 503, 504}
 ADVICE = {
     401: "ask for one (`runfmt token add` at the server), and `runfmt login {url}` keeps it",
@@ -77,7 +79,7 @@ class Caller:
         """The answer to a request, as JSON."""
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"} if data else {}
-        return _json(self.request(method, where, body=data, headers=headers, **options))
+        return _json(self.request(method, where, body=data, headers=headers, most=MOST, **options))
 
     def request(
         self,
@@ -87,11 +89,12 @@ class Caller:
         body: bytes | BinaryIO | None = None,
         headers: dict[str, str] | None = None,
         stream: bool = False,
+        most: int | None = None,
         bear: tuple[int, ...] = (),
     ) -> requests.Response:
         """Send a request until it is answered; ``bear`` are errors that the caller sees to.
 
-        Raises ``CommError`` when the server does not answer, or refuses.
+        Raises ``CommError`` when the server does not answer, refuses, or answers with over ``most`` bytes.
         """
         reason = ""
         for attempt in range(TRIES):
@@ -106,10 +109,12 @@ class Caller:
                     self.url + where,
                     data=body,
                     headers=headers,
-                    stream=stream,
+                    stream=True,
                     timeout=TIMEOUT,
                     allow_redirects=False,
                 )
+                if not stream:
+                    _hold(response, most)
             except (requests.RequestException, OSError) as error:
                 reason = f"does not answer: {_innermost(error)}"
                 continue
@@ -223,7 +228,7 @@ class HttpRemote(Caller):
 
     def _post(self, body: BinaryIO, coding: str) -> dict[str, Refused]:
         headers = {"Content-Type": "application/x-tar", "Content-Encoding": coding}
-        response = self.request("POST", "/v1/bundles", body=body, headers=headers, bear=(413,))
+        response = self.request("POST", "/v1/bundles", body=body, headers=headers, most=MOST, bear=(413,))
         if response.status_code == 413:
             return self._halved(body, coding)
         return self._understood(wire.refusals_from_json, _json(response))
@@ -414,6 +419,20 @@ def _download(answer: requests.Response, file: BinaryIO, limit: int) -> None:
         file.write(chunk)
         if file.tell() > limit:
             raise FormatError("H046", f"an answer of more than {limit:,} bytes")
+
+
+def _hold(response: requests.Response, most: int | None) -> None:
+    """Read an answer into memory. Raises ``CommError`` for one that is more, or unpacks to more."""
+    if most is None:
+        _ = response.content
+        return
+    held = bytearray()
+    for chunk in response.iter_content(CHUNK):
+        held += chunk
+        if len(held) > most:
+            response.close()
+            raise CommError(f"{response.url} answers with more than {most:,} bytes: is it the right server?")
+    response._content = bytes(held)  # where `content` looks first
 
 
 def _is_whole(response: requests.Response) -> bool:
