@@ -284,9 +284,11 @@ def _of_any_case(root: Path, name: str) -> Path:
 
 def _is_foreign(found: Path) -> bool:
     """Whether somebody keeps other things there; a run that is about to begin has its config at most."""
-    if not found.is_dir() or _is_run(found, MAIN):
+    if not found.is_dir():
         return False
-    return any(not is_private(name) and name != CONFIG and not is_stream(name) for name in os.listdir(found))
+    names = os.listdir(found)
+    is_strange = any(not is_private(name) and name != CONFIG and not is_stream(name) for name in names)
+    return is_strange and not _is_run(found, MAIN)  # asked last: another process may just have begun it
 
 
 def _is_run(found: Path, writer: str) -> bool:

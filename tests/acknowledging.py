@@ -34,11 +34,12 @@ class Acknowledging:
         self.acknowledged = []
 
     def until(self, value):
-        """Read until it said a value, or its end."""
+        """Read until it said a value; False if it ended before."""
         for line in self._read:
             self.acknowledged.append(int(line))
             if self.acknowledged[-1] >= value:
-                return
+                return True
+        return False
 
     def wait(self):
         """Read until its end; gives what it said on stderr."""

@@ -70,8 +70,11 @@ class Recorder:
         self._lock = threading.RLock()
 
     def decide(self, call: Call) -> None:
-        """What comes while an fsync lasts is not made durable by it."""
-        self._begun[threading.get_ident()] = len(self.changes)
+        """What comes while an fsync lasts is not made durable by it; a descriptor that is closed is free."""
+        with self._lock:
+            self._begun[threading.get_ident()] = len(self.changes)
+            if call.name == "close":
+                self._opened.pop(call.arguments[0], None)
 
     def done(self, call: Call, result: Any) -> None:
         """Take a call that was made."""
@@ -99,9 +102,6 @@ class Recorder:
             )
             if flags & os.O_TRUNC and self._sizes[file]:
                 self._cut(file, 0)
-
-    def on_close(self, call: Call, _: None) -> None:
-        self._opened.pop(call.arguments[0], None)
 
     def on_write(self, call: Call, count: int) -> None:
         if (to := self._opened.get(call.arguments[0])) is not None:

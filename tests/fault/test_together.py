@@ -46,7 +46,7 @@ def test_ranks_write_one_run_at_once_and_a_half_that_is_killed_goes_on(tmp_path,
     ]
     for rank in first[1::2]:
         while -1 not in rank.acknowledged:
-            rank.until(-1)
+            assert rank.until(-1), rank.wait()
         rank.process.kill()
     second = [Acknowledging(tmp_path, RANK, 2 * ROWS, "ends", RANK=str(rank)) for rank in range(1, RANKS, 2)]
     for process in (*first, *second):
