@@ -170,8 +170,10 @@ def test_damaged_log_gives_what_comes_before_and_stops_no_other(source, imported
 def test_run_that_was_resumed_is_one_run_with_all_its_rows(source, imported):
     environment = {"WANDB_ERROR_REPORTING": "false", "HOME": str(source)}
     code = """
-import sys, wandb
+import glob, os, sys, time, wandb
 for step in (20, 30):
+    while glob.glob(sys.argv[1] + time.strftime("/wandb/offline-run-%Y%m%d_%H%M%S-abc")):
+        os.sched_yield()  # W&B writes over one that began in the same second
     quiet = wandb.Settings(silent=True)
     run = wandb.init(id="abc", project="digits", mode="offline", dir=sys.argv[1], settings=quiet)
     run.log({"loss": step}, step=step)
