@@ -29,7 +29,7 @@ __all__ = ["ABOUT", "AnyPath", "local_folder", "read_metrics", "read_runs", "rea
 AnyPath = str | os.PathLike[str]
 Anywhere = AnyPath | Place | Iterable[AnyPath]
 T = TypeVar("T")
-_Look = tuple[tuple[int, int, int], ...]
+_Look = tuple[tuple[int, int, int, int], ...]
 
 LOSSES = ("R023", "R027", "R030", "R052")
 """The rules whose problems mean that rows are missing."""
@@ -99,10 +99,8 @@ def read_runs(path: AnyPath | Iterable[AnyPath]) -> pd.DataFrame:
     pd = _pandas()
     columns = {name: [row.get(name) for row in rows] for name in names}
     for name, column in columns.items():
-        if not {list, dict}.isdisjoint(
-            map(type, column)
-        ):  # the next table is not to have what is changed here
-            columns[name] = deepcopy(column)
+        if not {list, dict}.isdisjoint(map(type, column)):
+            columns[name] = deepcopy(column)  # the next table is not to have what is changed in this one
     table = pd.DataFrame({name: as_array(column) for name, column in columns.items()})
     for name in ("created_at", "finished_at"):
         texts = [text if isinstance(text, str) else None for text in table[name]]
@@ -271,9 +269,9 @@ def _look(one: _Found) -> _Look:
         try:
             status = os.lstat(f"{one.where}/{name}")
         except OSError:
-            looks.append((0, 0, 0))
+            looks.append((0, 0, 0, 0))
         else:
-            looks.append((status.st_ino, status.st_size, status.st_mtime_ns))
+            looks.append((status.st_ino, status.st_size, status.st_ctime_ns, status.st_mtime_ns))
     return tuple(looks) if time.time_ns() - max(times for *_, times in looks) > JUST_NOW else ()
 
 

@@ -398,7 +398,7 @@ def _has_value(tree: Mapping[str, Any]) -> bool:
 
 def summarise(aggregate: Aggregate, hand: HandValues) -> dict[str, Any]:
     """The summary, nested as rows are (R082-R088)."""
-    if (
+    if (  # as of most runs: the last values, and nothing else
         not aggregate.definitions.by_name
         and not hand.by_path
         and dict not in map(type, aggregate.plain.values())

@@ -1,6 +1,7 @@
 """The summary is that of the specification: read at once, followed row by row, or kept and gone on with."""
 
 import io
+import json
 import math
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from runfmt import fold as folding
 from runfmt.fold import decode_fold, encode_fold, fold
 from runfmt.history import read_history
 from runfmt.live import LiveSummary
+from runfmt.reading import StoredRun
 from runfmt.rows import encode, leaves
 from runfmt.summary import OPERATIONS, Aggregate, summarise
 
@@ -163,3 +165,39 @@ def test_statistics_do_not_depend_on_the_order_of_steps(stream):
     assert {path.split(".")[-1] for path, _ in leaves(ours(define + of_data))} <= {
         "min", "max", "mean", "first", "last", "_u",
     }  # fmt: skip
+
+
+GOOD = [b'{"_step":%d,"_timestamp":1.5,"a":%d,"b":{"c":0.5}}\n' % (step, step + 1) for step in range(4)] + [
+    b'{"_step":2,"_timestamp":1,"a":null,"x":"t"}\n',
+    b'{"_step":1,"_timestamp":1,"_rewind":0}\n',
+]
+BAD = [
+    b"junk\n",
+    b"\n",
+    b"[1]\n",
+    b'{"a":1}\n',
+    b'{"_step":1.0,"_timestamp":1,"a":2}\n',
+    b'{"_step":-1,"a":5}\n',
+    b'{"_step":2,"_timestamp":1,"a":null,"_nonfinite":{"/a":"nan"}}\n',
+    b'{"_step":true,"_timestamp":1,"a":9}\n',
+    b'{"_step":2,"_timestamp":1,"a":null,"_nonfinite":{"/a":"NaN"}}\n',
+    b'{"_step":3,"_timestamp":1,"_rewind":"x"}\n',
+    b'{"_step":3,"_timestamp":1,"_gap":{"rows":1,"reason":""}}\n',
+    b'{"_step":9007199254740992,"a":1}\n',
+    b'{"_step":1,"_timestamp":1,"a":{}}\n',
+    b'{"_step":1,"_timestamp":1,"a":{"_type":"x","path":"../y"}}\n',
+    b'{"_step":3,"_timestamp":1,"a":1',
+    b"\0\0\n",
+    b'{"_step":1,"_timestamp":1,"_define":{"name":"a","summary":["max"]}}\n',
+]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from([*GOOD, *GOOD, *BAD]), max_size=9).map(b"".join))
+def test_summary_of_a_stored_run_is_that_of_its_history_whatever_stands_there(data):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "metrics.jsonl").write_bytes(data)
+        known = StoredRun(folder)
+        known.history()
+        piecewise, whole = (run.recorded_summary() for run in (StoredRun(folder), known))
+        assert json.dumps(piecewise, sort_keys=True) == json.dumps(whole, sort_keys=True)
