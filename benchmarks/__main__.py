@@ -14,11 +14,12 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from lines import Line
+from lines import SCRATCH, Line
 
 HERE = Path(__file__).parent
 PARTS = {
@@ -85,6 +86,14 @@ def main() -> None:
     parts = parser.parse_args().parts
     if unknown := set(parts) - PARTS.keys():
         parser.error(f"there is no part {min(unknown)}: name some of {', '.join(PARTS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[SCRATCH] = folder
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        measure(parts)
+
+
+def measure(parts: list[str]) -> None:
+    """Measure some parts and print them, or all of them and write the page."""
     begun, machine = time.monotonic(), about()
     sections = [f"## {PARTS[part]}\n\n{table(lines_of(part))}" for part in parts or PARTS]
     if parts:

@@ -2,18 +2,38 @@
 
 Every script here gives lines: ``main(measure)`` prints them for people, or with ``--json`` for
 ``python benchmarks``, which writes the table.
+
+What is measured lies in a :func:`scratch`: for minutes after many files were removed ext4 makes new ones
+up to ten times slower, so they stay until everything is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-__all__ = ["Line", "main"]
+__all__ = ["SCRATCH", "Line", "main", "scratch"]
+
+SCRATCH = "RUNFMT_BENCH_SCRATCH"
+"""The folder of several scripts that are called one after the other, who removes it behind the last."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder for many files, which are removed at the end of all that is measured."""
+    if shared := os.environ.get(SCRATCH):
+        yield Path(tempfile.mkdtemp(dir=shared))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
 
 
 @dataclass(frozen=True)
@@ -75,7 +95,11 @@ def _number(value: float) -> str:
 
 
 def main(measure: Callable[[], Iterator[Line]], about: str) -> None:
-    """Measure, and print each line as soon as it is known."""
+    """Measure, and print each line as soon as it is known.
+
+    Modules are compiled once, as pip does when it installs them.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON, a line each")
     is_json = parser.parse_args().json

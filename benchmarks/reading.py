@@ -14,11 +14,10 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lines import Line, main
+from lines import Line, main, scratch
 from make_runs import make_run
 
 import runfmt
@@ -145,14 +144,14 @@ def runs(folder: Path) -> Iterator[Line]:
 
 
 def measure() -> Iterator[Line]:
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as place:
         for number, (name, (count, width, rows, times)) in enumerate(SIZES.items()):
-            folder = Path(scratch, str(number))
+            folder = place / str(number)
             for run in range(count):
                 make_run(folder, run, width, rows)
             yield from metrics(name, folder / "run-00000" if count == 1 else folder, times)
         yield from runs(folder)
-        yield from kinds(Path(scratch, "kinds"))
+        yield from kinds(place / "kinds")
 
 
 if __name__ == "__main__":
