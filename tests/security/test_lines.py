@@ -74,6 +74,7 @@ SHOWN = {
     ],
     "S022": [
         "server/test_commands.py::test_tokens_are_made_listed_and_revoked",
+        "server/test_reading.py::test_token_counts_for_its_days",
     ],
     "S023": [
         "server/test_protocol.py::test_scopes_say_what_a_token_may",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
@@ -242,6 +243,25 @@ def test_token_is_asked_for_and_used(some, server, monkeypatch):
     run.notes = "x"
     with pytest.raises(CommError, match="scope"):
         run.update()
+
+
+def test_token_counts_for_its_days(some, server, monkeypatch):
+    monkeypatch.setenv("RUNFMT_TOKEN", server.service.tokens.add("ann", ["read"], days=30))
+    assert len(runfmt.read_runs(server.url)) == 4
+    path = server.service.store.private / "tokens.json"
+    [(token_id, kept)] = read(path).items()
+    made, until = (datetime.fromisoformat(kept[name][:-1]) for name in ("created_at", "expires_at"))
+    assert until - made == timedelta(days=30)
+    write(path, {token_id: {**kept, "expires_at": kept["created_at"]}})
+    with pytest.raises(CommError, match="runfmt login"):
+        runfmt.read_runs(server.url)
+
+
+@pytest.mark.parametrize("days", [0, -1, 10**9])
+def test_token_without_a_life_is_refused(server, days):
+    with pytest.raises(UsageError, match="days"):
+        server.service.tokens.add("ann", ["read"], days=days)
+    assert not server.service.tokens.all()
 
 
 def test_netrc_does_not_replace_the_token(some, server, monkeypatch, tmp_path):

@@ -102,11 +102,17 @@ def _tokens(data: Path | None, database: str | None) -> Tokens:
 @click.option(
     "--scope", "scopes", multiple=True, help="What it may: read, append or admin. [default: read and append]"
 )
+@click.option("--days", type=int, help="Let it count for so many days. [default: until it is revoked]")
 def token_add(
-    name: str, data: Path | None, database: str | None, project: str | None, scopes: tuple[str, ...]
+    name: str,
+    data: Path | None,
+    database: str | None,
+    project: str | None,
+    scopes: tuple[str, ...],
+    days: int | None,
 ) -> None:
     """Make a token and print it, this once: only a hash of it is kept."""
-    click.echo(_tokens(data, database).add(name, scopes or ("read", "append"), project))
+    click.echo(_tokens(data, database).add(name, scopes or ("read", "append"), project, days))
 
 
 @token.command("list")
@@ -122,7 +128,8 @@ def token_list(data: Path | None, database: str | None, as_json: bool) -> None:
         return
     for row in rows:
         words = [row["id"], row["name"], ",".join(row["scopes"]), row["project"] or "all projects"]
-        click.echo("\t".join([*words, row["created_at"][:10]]))
+        until = [f"until {row['expires_at'][:10]}"] if row.get("expires_at") else []
+        click.echo("\t".join([*words, row["created_at"][:10], *until]))
 
 
 @token.command("revoke")

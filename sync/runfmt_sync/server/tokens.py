@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from runfmt.documents import read_document, replace_document
@@ -22,6 +22,7 @@ SCOPES = ("read", "append", "admin")
 """``read`` runs, ``append`` to them, or, as ``admin``, both and delete them."""
 _TOKEN = re.compile(r"runfmt_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,21 @@ class Tokens:
         """What is kept of each token, by its id."""
         return _checked(self._kept.read())
 
-    def add(self, name: str, scopes: Iterable[str], project: str | None = None) -> str:
-        """Make a token, which is shown this once. Raises ``UsageError`` for a malformed name or scope."""
+    def add(
+        self, name: str, scopes: Iterable[str], project: str | None = None, days: int | None = None
+    ) -> str:
+        """Make a token, which is shown this once; with ``days >= 1`` it counts for so many days only.
+
+        Raises ``UsageError`` for a malformed name or scope, and a life that is none.
+        """
         scopes = sorted(set(scopes))
         if not _NAME.fullmatch(name):
             raise UsageError(f"the name of a token {name!r} must match {_NAME.pattern}")
         if not scopes or not set(scopes) <= set(SCOPES):
             raise UsageError(f"scopes are some of {', '.join(SCOPES)}, not {', '.join(scopes) or 'none'}")
+        if days is not None and not 1 <= days <= MOST_DAYS:
+            raise UsageError(f"a token counts for 1 to {MOST_DAYS:,} days, not {days}")
+        now = datetime.now(timezone.utc)
         token_id = secrets.token_hex(4)
         token = f"runfmt_{token_id}_{secrets.token_urlsafe(32)}"
         kept = {
@@ -121,7 +130,8 @@ class Tokens:
             "sha256": _digest(token),
             "project": project,
             "scopes": scopes,
-            "created_at": _now(),
+            "created_at": _utc(now),
+            "expires_at": None if days is None else _utc(now + timedelta(days=days)),
         }
         with self._kept.changing() as there:
             _checked(there)[token_id] = kept
@@ -136,18 +146,27 @@ class Tokens:
         return len(meant)
 
     def caller(self, token: str) -> Caller | None:
-        """Whom a token is from, None if nobody gave it out."""
+        """Whom a token is from, None if nobody gave it out, or its days are over."""
         found = _TOKEN.fullmatch(token)
         kept = self.all().get(found[1]) if found else None
         if kept is None or not hmac.compare_digest(kept["sha256"], _digest(token)):
             return None
-        return _caller(kept)
+        expires = kept.get("expires_at")
+        return _caller(kept) if expires is None or _utc(datetime.now(timezone.utc)) < expires else None
 
 
 def _checked(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    if not all(isinstance(kept, dict) and isinstance(kept.get("sha256"), str) for kept in document.values()):
+    if not all(map(_is_kept, document.values())):
         raise FormatError("H005", "no tokens can be read from what is kept of them: mend or remove it")
     return document
+
+
+def _is_kept(kept: Any) -> bool:
+    return (
+        isinstance(kept, dict)
+        and isinstance(kept.get("sha256"), str)
+        and isinstance(kept.get("expires_at"), (str, type(None)))
+    )
 
 
 def _caller(kept: Mapping[str, Any]) -> Caller:
@@ -159,5 +178,6 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _utc(time: datetime) -> str:
+    """A time that sorts as text."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
