@@ -36,7 +36,6 @@ _MICRO = 10**6
 _STARTED = (time.time_ns() - time.monotonic_ns()) // 1000
 """Microseconds that the wall clock was ahead of the monotonic one when the process began."""
 _RESERVED = frozenset(RESERVED)
-_ATTRIBUTES = ("id", "uid", "project", "entity", "group", "job_type", "state")
 
 
 def now() -> float:
@@ -70,6 +69,11 @@ def document_of(asked: Settings, run_id: str, name: str) -> dict[str, Any]:
     }
 
 
+def _recorded(name: str) -> Any:
+    """What ``run.json`` says, as an attribute that can only be read."""
+    return property(lambda run: run._document[name])
+
+
 class Run:
     """An open run; :func:`runfmt.init` makes it.
 
@@ -80,13 +84,14 @@ class Run:
     loads as the active run of the process that loads it, or None.
     """
 
-    id: str
-    uid: str
-    project: str
-    entity: str
-    group: str
-    job_type: str
-    state: str
+    # Not by `__getattr__`: a class that has one pays for each attribute that is there, a fifteenth of `log`.
+    id: str = _recorded("id")
+    uid: str = _recorded("uid")
+    project: str = _recorded("project")
+    entity: str = _recorded("entity")
+    group: str = _recorded("group")
+    job_type: str = _recorded("job_type")
+    state: str = _recorded("state")
     _lost = 0
     """Rows that the disk had not taken when the run ended."""
 
@@ -184,11 +189,6 @@ class Run:
         return True
 
     # What it is
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _ATTRIBUTES:
-            return self._document[name]
-        raise AttributeError(f"a run has no {name!r}")
 
     @property
     def name(self) -> str:
