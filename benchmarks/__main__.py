@@ -114,6 +114,23 @@ A figure is the median, with the least and the largest beside it; *beside* was m
 
 {sections}
 
+## Goals that are missed
+
+What keeps a goal from being met, where one is:
+
+- `log` beside the floor: a row of ours has a step and a time, is looked through for NaN, and two locks are
+  taken, of which the floor has nothing. Python takes 2 µs for these, whatever the processor takes for the
+  rest.
+- The share of a training: between two batches the caches are cold, and the floor itself comes near the
+  goal. With and without `log` the training takes as long.
+- `read_runs` from a cold disk takes little more than `cat` of the same files.
+- A sync to a machine that is near: rsync neither reads again nor proves what it wrote, nor makes it
+  durable; where it does only the last (`--fsync`), it takes longer than runfmt. With nothing new, half of
+  the time is the start of Python. rclone proves and makes durable nothing either.
+- A large run: the same, and each byte is hashed when the run is looked at, when it is sent, and when it
+  arrives. To a server it goes faster than a line of 1 Gbit/s; over one of 100 Mbit/s a piece of 16 MiB is
+  on the disk of the server before the next is sent.
+
 ## Recording, beside other tools
 
 `log` of 10 scalars, wide: of 1,000. All but runfmt and the floor keep rows in memory or in another process

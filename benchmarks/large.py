@@ -1,4 +1,4 @@
-"""One run of 20 GB brought to a directory and to ``runfmt serve``, beside rsync and rclone: twelve minutes.
+"""One run of 20 GB brought to a directory and to ``runfmt serve``, beside rsync and rclone: eight minutes.
 
     python benchmarks/large.py [--json]
 
