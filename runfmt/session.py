@@ -14,7 +14,7 @@ import orjson
 from runfmt import lifecycle
 from runfmt.config import plain_config
 from runfmt.documents import keep_aside, read_document, release, replace, replace_document, sync
-from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, warn
+from runfmt.errors import FormatError, NotStarted, RunNotFound, UsageError, explain, warn
 from runfmt.history import read_history
 from runfmt.layout import CONFIG, MAIN, METRICS, RUN, is_private, is_stream, stream_name
 from runfmt.live import last_step
@@ -397,7 +397,10 @@ def forget(run: Run, exit_code: int, *, quiet: bool) -> None:
         release(held)
     remembered = _resume_files.pop(run, None)
     if remembered is not None and exit_code == 0:
-        remembered.unlink(missing_ok=True)
+        try:
+            remembered.unlink(missing_ok=True)
+        except OSError as error:
+            warn(f"{explain(error)}: resume='auto' would go on with {run.id} next time: remove that file")
     if not quiet:
         _tell(run, f"{run.name} {run.state}{_what_next(run)}")
 

@@ -137,7 +137,13 @@ class Stream:
         if written != len(line):
             self._complete(line, written)
         self._end += len(line)
-        if self._watched and (position := self._position()) != self._end:
+        if self._watched:
+            with suppress(OSError):  # the line is written, whatever is known of the rest
+                self._look_behind()
+
+    def _look_behind(self) -> None:
+        """Look whether someone else wrote before the last line (R064)."""
+        if (position := self._position()) != self._end:
             self.foreign, self._end = True, position
 
     def _position(self) -> int:

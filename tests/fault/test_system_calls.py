@@ -279,10 +279,10 @@ def in_a_child(cases):
     return found
 
 
-def cases_of(calls, folder, kind):
-    """A training for each call and each way in which it can fail."""
+def cases_of(calls, folder, kind, every):
+    """A training for each call, or each so manieth, and each way in which it can fail."""
     for number, site in enumerate(calls):
-        if kind != "plain" and number % EVERY:
+        if number % every:
             continue
         for way in (*ERRORS, *(SHORT if site.startswith("write ") else ())):
             fault = Fault(site, calls[:number].count(site), way)
@@ -294,7 +294,8 @@ def cases_of(calls, folder, kind):
 def test_each_call_fails_once_and_no_row_is_lost(tmp_path, kind, counted):
     run_with(Fault(), Training(tmp_path / "warm", kind))
     run_with(whole := Fault(), Training(tmp_path / "whole", kind))
-    cases, found = dict(cases_of(whole.calls, tmp_path, kind)), {}
+    every = 1 if kind == "plain" else EVERY
+    cases, found = dict(cases_of(whole.calls, tmp_path, kind, every)), {}
     while left := {name: one for name, one in cases.items() if name not in found}:
         found |= in_a_child(dict(islice(left.items(), 50)))
     counts = Counter(calls=len(whole.calls), cases=len(found))
@@ -303,6 +304,16 @@ def test_each_call_fails_once_and_no_row_is_lost(tmp_path, kind, counted):
     counted(**counts)
     assert [f"{name}: {fault}" for name, one in found.items() for fault in one["faults"]] == []
     assert (counts["lost"], counts["doubled"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("auto", "unlink .resume"), ("rank", "lseek")])
+def test_calls_that_one_kind_of_training_makes_fail_too(tmp_path, kind, name):
+    run_with(Fault(), Training(tmp_path / "warm", kind))
+    run_with(whole := Fault(), Training(tmp_path / "whole", kind))
+    cases = {case: one for case, one in cases_of(whole.calls, tmp_path, kind, every=1) if f" {name}" in case}
+    assert cases
+    for found in in_a_child(cases).values():
+        assert (found["rows"], found["lost"], found["doubled"], found["faults"]) == (3, 0, 0, [])
 
 
 @pytest.mark.parametrize("kind", ["plain", "fsync", "buffered", "resumed"])
