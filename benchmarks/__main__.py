@@ -123,7 +123,7 @@ What keeps a goal from being met, where one is:
   rest.
 - The share of a training: between two batches the caches are cold, and the floor itself comes near the
   goal. With and without `log` the training takes as long.
-- `read_runs` from a cold disk takes little more than `cat` of the same files.
+- `read_runs` from a cold disk: `cat` of the same files alone takes longer than the goal.
 - A sync to a machine that is near: rsync neither reads again nor proves what it wrote, nor makes it
   durable; where it does only the last (`--fsync`), it takes longer than runfmt. With nothing new, half of
   the time is the start of Python. rclone proves and makes durable nothing either.
