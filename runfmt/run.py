@@ -32,15 +32,14 @@ from runfmt.summary import Definition
 
 __all__ = ["Run", "document_of", "now", "own_writer", "utc"]
 
-_MICRO = 10**6
-_STARTED = (time.time_ns() - time.monotonic_ns()) // 1000
-"""Microseconds that the wall clock was ahead of the monotonic one when the process began."""
+_STARTED = float((time.time_ns() - time.monotonic_ns()) // 1000)
+"""Whole microseconds that the wall clock was ahead of the monotonic one when the process began."""
 _RESERVED = frozenset(RESERVED)
 
 
 def now() -> float:
     """Unix seconds that never go back within this process (R032)."""
-    return (_STARTED + time.monotonic_ns() // 1000) / _MICRO
+    return (_STARTED + time.monotonic_ns() // 1000) / 1e6
 
 
 def utc(seconds: float) -> str:

@@ -149,12 +149,13 @@ def signatures(folder: Path) -> dict[str, Signature] | None:
             prefix, path = folders.pop()
             with os.scandir(path) as entries:
                 for entry in entries:
-                    if entry.name[0] == ".":
+                    name = entry.name
+                    if name[0] == ".":
                         continue
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append((f"{prefix}{entry.name}/", entry.path))
-                    elif entry.is_file(follow_symlinks=False):
-                        found[prefix + entry.name] = Signature.of(entry.stat(follow_symlinks=False))
+                    if entry.is_file(follow_symlinks=False):
+                        found[prefix + name] = Signature.of(entry.stat(follow_symlinks=False))
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append((f"{prefix}{name}/", entry.path))
                     else:
                         return None
     except OSError:  # whoever looks closer will say what is wrong

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from runfmt.errors import FormatError, UsageError
-from runfmt.reading import StoredRun, find_runs
+from runfmt.reading import StoredRun, find_folders
 
 __all__ = ["is_of_project", "select_runs"]
 
@@ -33,8 +33,9 @@ def select_runs(
             raise UsageError(f"there is no folder {path}: name runs, or folders of runs")
         if apart is not None and apart.resolve() in (resolved, *resolved.parents):
             raise UsageError(f"{path} is in the remote {apart}: name the folder of your own runs")
-        for folder in find_runs(path):
-            below = os.path.relpath(folder, path) if folder != path else ""  # through no link: see find_runs
+        top = os.fspath(path)
+        for text in find_folders(top):
+            folder, below = Path(text), text[len(top) :].strip(os.sep)
             if (include or exclude) and not _is_chosen(folder, below, include, exclude):
                 continue
             found.setdefault(os.path.join(resolved, below) if below else str(resolved), folder)

@@ -165,7 +165,7 @@ _MISSING = object()
 
 
 def _take(said: Any, key: str, is_right: Callable[[Any], bool], default: Any = _MISSING) -> Any:
-    if isinstance(said, Mapping):
+    if isinstance(said, dict):
         if key not in said and default is not _MISSING:
             return default
         if key in said and is_right(said[key]):
@@ -182,7 +182,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, Mapping)
+    return isinstance(value, dict)
 
 
 def _is_list(value: Any) -> bool:

@@ -34,7 +34,9 @@ POINTS = sorted(
         if name.startswith(("inventory.", "push.", "receipt.", "store."))  # on the way to a folder
     }
 )
-KILLS = int(os.environ.get("RUNFMT_TEST_KILLS", "100"))
+KILLS = 100
+"""Of the same runs, which grow with each."""
+ROUNDS = int(os.environ.get("RUNFMT_TEST_KILLS", "100")) // KILLS
 
 
 def carry_on(run, lines):
@@ -82,8 +84,9 @@ def test_sync_killed_at_a_point_is_finished_by_the_next(source, remote, sync, be
 
 
 @pytest.mark.soak
-def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync, counted):
-    draw = random.Random(7)
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_sync_killed_at_random_is_finished_by_the_next(source, remote, sync, counted, seed):
+    draw = random.Random(seed)
     killed = 0
     for number in range(12):
         make_run(source, f"r{number}", count=200, state="running")
