@@ -206,10 +206,10 @@ class BundleRemote:
             self._volume = None
 
     def _finish(self, volume: Volume, *, last: bool = False) -> None:
-        volume.finish(last=last, key=self._key)
+        volume.finish(last=last)
         self._sending.be_unsure(volume)
         fault_point("bundle.forgotten")
-        volume.appear()
+        volume.appear(self._key)
         fault_point("bundle.renamed")
         self._sending.be_sure(volume, last=last)
         fault_point("bundle.recorded")

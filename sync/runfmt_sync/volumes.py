@@ -42,8 +42,8 @@ def volumes_in(folder: Path, channel: str) -> Iterator[tuple[int, int, Path]]:
 
 
 def remove_volume(path: Path) -> None:
-    """Remove a volume, and its signature."""
-    path.unlink()
+    """Remove a volume, and its signature, if they are there."""
+    path.unlink(missing_ok=True)
     path.with_name(path.name + ENDING).unlink(missing_ok=True)
 
 
@@ -88,22 +88,22 @@ class Volume:
         fault_point("bundle.group")
         return True
 
-    def finish(self, *, last: bool, key: SecretKey | None) -> None:
-        """Write the end, make the file durable, and put its signature beside the place where it will be."""
+    def finish(self, *, last: bool) -> None:
+        """Write the end, and make the file durable."""
         with _frame(lambda file: self._writer.end(file, last=last, after=self.runs)) as frame:
             self._append(frame)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         fault_point("bundle.written")
-        beside = self.path.with_name(self.path.name + ENDING)
-        if key:
-            replace(beside, sign(self._digest.digest(), self.path.name, key).encode())
-        else:
-            beside.unlink(missing_ok=True)
 
-    def appear(self) -> None:
-        """Take the name under which it is carried."""
+    def appear(self, key: SecretKey | None) -> None:
+        """Take the name under which it is carried, with its signature there before it."""
+        remove_volume(self.path)  # of a call that was killed; what is signed now is another
+        if key:
+            beside = self.path.with_name(self.path.name + ENDING)
+            replace(beside, sign(self._digest.digest(), self.path.name, key).encode())
+            fault_point("bundle.signed")
         move(self._temporary, self.path)
         sync(self.path.parent)
 

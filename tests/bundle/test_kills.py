@@ -98,6 +98,15 @@ def test_points_are_many():
     assert len([name for name in UNBUNDLING if name.startswith("unbundle.")]) >= 3
 
 
+@pytest.mark.parametrize("point", [name for name in BUNDLING if name.startswith("bundle.")])
+def test_volume_that_is_made_again_never_lies_beside_the_signature_of_another(begun, point):
+    for seed, where in enumerate(("bundle.renamed", point), 3):
+        assert code_of(process_of(DRIVER, "bundle", begun.root, RUNFMT_FAULT=where)) == -signal.SIGKILL
+        assert_whole(begun)
+        grow(begun, seed)
+    finish(begun)
+
+
 @pytest.mark.parametrize("carried", [False, True])
 @pytest.mark.parametrize("hit", [1, 2])
 @pytest.mark.parametrize("point", BUNDLING)
