@@ -8,8 +8,10 @@ from __future__ import annotations
 import io
 import random
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TypeVar, cast
@@ -86,7 +88,7 @@ class Caller:
         method: str,
         where: str,
         *,
-        body: bytes | BinaryIO | None = None,
+        body: bytes | BinaryIO | _Held | None = None,
         headers: dict[str, str] | None = None,
         stream: bool = False,
         most: int | None = None,
@@ -208,14 +210,19 @@ class HttpRemote(Caller):
         return self._post_all(bundle.groups(pieces))
 
     def _post_all(self, groups: Iterable[bundle.Group]) -> dict[str, Refused]:
-        """Send groups, a bundle each: the next is packed while the last is on the line."""
+        """Send groups, a bundle each: while one is applied there the next is on the line, but for its end."""
+        last: Future[dict[str, Refused]] = Future()
+        last.set_result({})
         refused: dict[str, Refused] = {}
-        with closing(ahead(map(self._packed, groups), drop=lambda sent: sent[0].close())) as bodies:
+        packed = ahead(map(self._packed, groups), drop=lambda sent: sent[0].close())
+        with ThreadPoolExecutor(2) as pool, closing(packed) as bodies:
             for body, coding in bodies:
-                with body:
-                    refused = {**self._post(body, coding), **refused}
-                fault_point("http.posted")
-        return refused
+                held = _Held(body, last)
+                coming = pool.submit(self._post, held, coding)
+                coming.add_done_callback(held.close)
+                held.sent.wait()
+                refused, last = {**last.result(), **refused}, coming
+            return {**last.result(), **refused}
 
     def _packed(self, group: bundle.Group) -> tuple[BinaryIO, str]:
         """A bundle, and its coding."""
@@ -226,11 +233,12 @@ class HttpRemote(Caller):
             bundle.write(packed, {}, [group])
         return body, coding
 
-    def _post(self, body: BinaryIO, coding: str) -> dict[str, Refused]:
+    def _post(self, body: _Held, coding: str) -> dict[str, Refused]:
         headers = {"Content-Type": "application/x-tar", "Content-Encoding": coding}
         response = self.request("POST", "/v1/bundles", body=body, headers=headers, most=MOST, bear=(413,))
+        fault_point("http.posted")
         if response.status_code == 413:
-            return self._halved(body, coding)
+            return self._halved(body.file, coding)
         return self._understood(wire.refusals_from_json, _json(response))
 
     def _halved(self, body: BinaryIO, coding: str) -> dict[str, Refused]:
@@ -329,6 +337,50 @@ class HttpRemote(Caller):
             return decode(said)
         except FormatError as error:
             raise CommError(f"{self.url} answers what is no answer: {error}") from None
+
+
+class _Held:
+    """The body of a request whose end is held back until another one is answered.
+
+    So the two are on the line at once, and are done one behind the other. Raises what that one raised.
+    ``sent`` is set when all was read, or is not needed any more. As ``requests`` sees its length, nothing
+    of it is written to a disk.
+    """
+
+    def __init__(self, file: BinaryIO, before: Future[Any]) -> None:
+        self.file, self.sent = file, threading.Event()
+        self._size = file.seek(0, io.SEEK_END)
+        self._before: Future[Any] | None = before
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(partial(self.read, CHUNK), b"")
+
+    def seek(self, offset: int) -> int:
+        """Begin, or begin again."""
+        return self.file.seek(offset)
+
+    def tell(self) -> int:
+        """Bytes that were read."""
+        return self.file.tell()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        is_end = self.file.tell() + size >= self._size
+        if is_end and self._before:
+            self._before.result()
+        data = self.file.read(size)
+        if is_end:
+            self.sent.set()
+        return data
+
+    def close(self, _: object = None) -> None:
+        """Let go of the bytes: it is answered, or never will be."""
+        self.file.close()
+        self._before = None
+        self.sent.set()
 
 
 class _Download(io.RawIOBase):
