@@ -62,7 +62,8 @@ class Stream:
         self.foreign = False
         self._gap, self._strict, self._fsync, self._buffered = gap, strict, fsync, buffered
         self._elsewhere, self._watched = elsewhere, watched
-        # Reentrant: a signal handler may print or finish in the middle of an append.
+        # Reentrant: a signal handler may log, print or finish in the middle of an append, behind any call:
+        # what is counted must not call between reading and writing.
         self._lock = threading.RLock()
         self._sync_lock = threading.RLock()
         self._buffer_lock = threading.RLock()
@@ -76,7 +77,7 @@ class Stream:
         self._retry_at = 0.0
         self._is_behind = False
         """Whether lines wait or are lost, or a part of one must be cut off: what comes goes behind them."""
-        self._torn = self._dirty = self._warned = False
+        self._torn = self._dirty = self._warned = self._is_writing = self._is_draining = False
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             self._end = _cut_tail(self._descriptor)
@@ -106,20 +107,36 @@ class Stream:
 
     def _put(self, line: bytes) -> None:
         """Leave a line to :meth:`flush`; who finds the buffer full waits for the disk."""
+        size = len(line)
         with self._buffer_lock:
             self._buffer.append(line)
-            self._buffer_bytes += len(line)
+            self._buffer_bytes += size
         if self._buffer_bytes > BUFFER:
             self.flush()
 
     def flush(self) -> None:
         """Write what is in the buffer, many lines at once; :meth:`append` need not wait for it."""
         with self._lock:
-            while lines := self._buffer[:TOGETHER]:
-                self._write_together(lines)
-                with self._buffer_lock:
-                    del self._buffer[: len(lines)]
-                    self._buffer_bytes -= sum(map(len, lines))
+            while lines := self._take_out():
+                try:
+                    self._write_together(lines)
+                except BaseException:  # of a strict one, or Ctrl-C
+                    self._put_back(lines)
+                    raise
+
+    def _take_out(self) -> list[bytes]:
+        with self._buffer_lock:
+            lines = self._buffer[:TOGETHER]
+            del self._buffer[: len(lines)]
+            size = sum(map(len, lines))
+            self._buffer_bytes -= size
+        return lines
+
+    def _put_back(self, lines: list[bytes]) -> None:
+        size = sum(map(len, lines))
+        with self._buffer_lock:
+            self._buffer[:0] = lines
+            self._buffer_bytes += size
 
     def _write_together(self, lines: list[bytes]) -> None:
         if self._is_behind:
@@ -132,18 +149,24 @@ class Stream:
 
     def _write(self, line: bytes) -> None:
         """Write one line whole, or leave nothing of it behind and raise."""
-        written = os.write(self._descriptor, line)
-        self._dirty = True
-        if written != len(line):
-            self._complete(line, written)
-        self._end += len(line)
-        if self._watched:
+        size = len(line)
+        within, self._is_writing = self._is_writing, True
+        try:
+            written = os.write(self._descriptor, line)
+            self._dirty = True
+            if written != size:
+                self._complete(line, written)
+            self._end += size
+        finally:
+            self._is_writing = within
+        if self._watched and not within:
             with suppress(OSError):  # the line is written, whatever is known of the rest
                 self._look_behind()
 
     def _look_behind(self) -> None:
         """Look whether someone else wrote before the last line (R064)."""
-        if (position := self._position()) != self._end:
+        end, position = self._end, self._position()
+        if position != end == self._end:  # else a signal handler has logged, and looked by itself
             self.foreign, self._end = True, position
 
     def _position(self) -> int:
@@ -222,34 +245,54 @@ class Stream:
     def _follow(self, lines: list[bytes]) -> None:
         """Take lines while others wait for the disk, which is asked again now and then."""
         self._wait(lines)
-        if time.monotonic() >= self._retry_at:
+        if not self._is_draining and time.monotonic() >= self._retry_at:
             self._drain()
 
     def _wait(self, lines: list[bytes]) -> None:
         for line in lines:
+            size = len(line)
             # After the first loss everything is lost until the disk takes lines: the gap has one place.
-            if self._lost or self._waiting_bytes + len(line) > BUFFER:
+            if self._lost or self._waiting_bytes + size > BUFFER:
                 self._lost += 1
             else:
                 self._waiting.append(line)
-                self._waiting_bytes += len(line)
+                self._waiting_bytes += size
 
     def _drain(self) -> None:
+        self._is_draining = True
         try:
             if self._is_stale:
                 self._reopen()
             if self._torn:
                 self._cut_back()
-            while self._waiting:
-                self._write(self._waiting[0])
-                self._waiting_bytes -= len(self._waiting.popleft())
-            if self._lost:
-                if self._gap is not None:
-                    self._write(self._gap(self._lost, self._reason))
-                self._lost = 0
+            while self._waiting or self._lost:
+                if self._waiting:  # out of the queue meanwhile: a signal handler may finish the run
+                    self._write_again(self._waiting.popleft())
+                else:
+                    self._write_gap()
             self._is_behind = False
         except OSError as error:
             self._note(error)
+        finally:
+            self._is_draining = False
+
+    def _write_again(self, line: bytes) -> None:
+        """Write a line that waited, or let it wait on in its place."""
+        size = len(line)
+        self._waiting_bytes -= size
+        try:
+            self._write(line)
+        except BaseException:
+            self._waiting.appendleft(line)
+            self._waiting_bytes += size
+            raise
+
+    def _write_gap(self) -> None:
+        """Write the line that stands for lost ones."""
+        lost = self._lost
+        if self._gap is not None:
+            self._write(self._gap(lost, self._reason))
+        self._lost -= lost
 
     def _reopen(self) -> None:
         """Find the file by its name again, and go on at its last line; raises ``OSError``."""
