@@ -128,8 +128,8 @@ What keeps a goal from being met, where one is:
   durable; where it does only the last (`--fsync`), it takes longer than runfmt. With nothing new, half of
   the time is the start of Python. rclone proves and makes durable nothing either.
 - A large run: the same, and each byte is hashed when the run is looked at, when it is sent, and when it
-  arrives. To a server it goes faster than a line of 1 Gbit/s; over one of 100 Mbit/s a piece of 16 MiB is
-  on the disk of the server before the next is sent.
+  arrives. To a server it goes faster than a line of 1 Gbit/s; over one of 100 Mbit/s the first byte goes
+  when Python has started and the whole run was looked at.
 
 ## Recording, beside other tools
 
