@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import atexit
 import functools
+import operator
 import os
 import signal
 import sys
 import threading
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 if TYPE_CHECKING:
     from runfmt.run import Run
 
-__all__ = ["IMPORTING", "active", "begun", "ended", "exit_code"]
+__all__ = ["IMPORTING", "active", "begun", "ended", "exit_code", "status_of"]
 
 active: list[Run] = []
 """The open runs of this process, the oldest first."""
@@ -88,8 +89,14 @@ def exit_code(error: BaseException | None) -> int:
     if error is None:
         return 0
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        return status_of(error.code) if isinstance(error.code, int) else 0 if error.code is None else 1
     return 255 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def status_of(code: SupportsIndex) -> int:
+    """An exit code as a plain integer; 255 for one that no system has, as the interpreter makes of it."""
+    status = int(operator.index(code))
+    return status if abs(status) < 2**31 else 255
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -576,9 +576,15 @@ class Run:
         self._events.append(encode({"_timestamp": now(), "event": event, **keys}, normal=True))
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
-        """End the run: ``finished``, or ``failed`` if ``exit_code`` is not 0; again it does nothing."""
+        """End the run: ``finished``, or ``failed`` if ``exit_code`` is not 0; again it does nothing.
+
+        Raises ``TypeError`` if ``exit_code`` is no integer; the run goes on then.
+        """
+        from runfmt.lifecycle import status_of
+
+        exit_code = status_of(exit_code or 0)
         state = "preempted" if exit_code and self._preempting else "failed" if exit_code else "finished"
-        self._end(state, exit_code or 0, quiet=bool(quiet))
+        self._end(state, exit_code, quiet=bool(quiet))
 
     join = finish
 

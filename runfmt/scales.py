@@ -86,7 +86,8 @@ def _multiples(low: float, high: float, step: float) -> list[float]:
     if not step or math.isinf(step):
         return [low, high]
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{number * step:.12g}") for number in range(first, last + 1)] or [low]
+    ticks = [float(f"{number * step:.15g}") for number in range(first, last + 1)]
+    return [tick for tick in ticks if low - step / 1e6 <= tick <= high + step / 1e6] or [low]
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:

@@ -229,7 +229,7 @@ def _array_in_row(value: Any, path: str) -> Any:
     count = size(value)
     if count == 1 or count <= SMALL or not _is_numeric(value):
         return _elements(value, count)
-    return Histogram(value, num_bins=SMALL)
+    return Histogram(value.compressed() if hasattr(value, "filled") else value, num_bins=SMALL)
 
 
 def _array_in_config(value: Any, path: str) -> Any:
@@ -248,6 +248,8 @@ def _elements(value: Any, count: int) -> Any:
         value = to_numpy(value).astype(str)
     if count != 1:
         return value.tolist()
+    if hasattr(value, "filled") and value.mask.all():  # numpy's masked element, whose item is what it hides
+        return None
     item = value.item()
     # Extended floats and those of ml_dtypes give themselves.
     return float(item) if is_array_type(type(item)) else item

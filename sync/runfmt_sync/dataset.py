@@ -87,6 +87,8 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
         name: encode_document(document, compact=True).decode().strip()
         for name, document in (("config", run.config), ("summary", run.summary))
     }
+    code = said["exit_code"]  # which others may have written
+    said["exit_code"] = int(code) if isinstance(code, int) and abs(code) < 2**63 else None
     moments = {name: _moment(said[name]) for name in ("created_at", "finished_at")}
     return {**said, **rows, "tags": tags, **documents, **moments}
 

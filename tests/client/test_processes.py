@@ -32,7 +32,11 @@ def train(tmp_path, text, *arguments, begin="run = runfmt.init(project='p', id='
         ("sys.exit('text')", 1),
         ("sys.excepthook = lambda *_: None; raise ValueError", 1),
         ("sys.exit(True)", 1),
+        ("sys.exit(2**70)", 255),
         ("with run: sys.exit(3)", 3),
+        ("run.finish(True)", 1),
+        ("run.finish(2**70)", 255),
+        ("import numpy; run.finish(numpy.int64(2))", 2),
         ("with run: raise KeyboardInterrupt", 255),
         ("os.kill(os.getpid(), signal.SIGINT)", 255),
         ("run.mark_preempting(); sys.exit(1)", 1),
@@ -40,7 +44,7 @@ def train(tmp_path, text, *arguments, begin="run = runfmt.init(project='p', id='
 )
 def test_exit_code_of_the_program_is_that_of_the_run(tmp_path, end, code):
     runs, _ = train(tmp_path, end)
-    assert runs["one"].document["exit_code"] == code
+    assert repr(runs["one"].document["exit_code"]) == repr(code)
     assert runs["one"].state() == ("preempted" if "preempting" in end else "failed")
 
 

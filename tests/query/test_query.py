@@ -15,7 +15,7 @@ from runfmt.errors import RunNotFound, UsageError
 from runfmt_sync.dataset import GROUP, write_dataset
 from runfmt_sync.query import query
 from runfmt_sync.server.serve import Server
-from runmaker import make_run
+from runmaker import make_run, read, write
 
 
 @pytest.fixture
@@ -105,6 +105,16 @@ def test_damaged_run_has_its_points_too(runs):
     (runs / "slow" / "run.json").write_text("{garbage")
     found = query("select run, count(*) from metrics where key = 'loss' group by run order by run", [runs])
     assert found.rows == [("fast", 10), ("slow", 10)]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(True, 1), (3, 3), ("x", None), (1.5, None), (2**70, None), ([], None), ({}, None)]
+)
+def test_exit_code_that_is_none_costs_no_run(runs, code, expected):
+    document = read(runs / "slow" / "run.json")
+    write(runs / "slow" / "run.json", {**document, "exit_code": code})
+    found = query("select id, exit_code from runs order by id", [runs])
+    assert found.rows == [("fast", 0), ("slow", expected)]
 
 
 def test_file_that_was_cut_is_made_again(runs, state):

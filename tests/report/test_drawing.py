@@ -5,7 +5,7 @@ import re
 import xml.dom.minidom
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runfmt.drawing import Curve, curves_svg, thinned
@@ -27,6 +27,19 @@ HOSTILE = "</title><script>alert(1)</script>\"'&"
 )
 def test_ticks_are_round_and_labels_tell_them_apart(low, high, said):
     assert labels(linear_ticks(low, high, 5)) == said
+
+
+@given(
+    st.floats(-2e9, 2e9),
+    st.floats(1e-5, 1e9),
+    st.integers(1, 12),
+    st.sampled_from(["_timestamp", "_runtime", "loss"]),
+)
+@example(1795798522.624283, 5e-5, 5, "_timestamp")
+def test_ticks_lie_on_the_axis(low, span, count, x):
+    ticks = axis_of(x).ticks(low, low + span, count)
+    assert 1 <= len(ticks) <= 3 * count + 2
+    assert all(low - span / 1e3 <= tick <= low + span + span / 1e3 for tick in ticks)
 
 
 @pytest.mark.parametrize(

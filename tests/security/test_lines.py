@@ -82,6 +82,7 @@ SHOWN = {
     "S024": [
         "server/test_protocol.py::test_token_of_a_project_sees_and_changes_only_that",
         "server/test_protocol.py::test_edit_of_the_project_moves_no_run_to_another_token",
+        "server/test_protocol.py::test_token_of_a_project_shows_no_run_in_another",
     ],
     "S028": [
         "view/test_command.py::test_browser_is_opened_when_asked_for_and_nobody_sees_the_token",

@@ -25,6 +25,7 @@ from runfmt_sync.digests import KnownDigests, Proof
 from runfmt_sync.inventory import take_inventory
 from runfmt_sync.push import Push
 from runfmt_sync.remotes import open_remote
+from runfmt_sync.remotes.http import HttpRemote
 from runmaker import assert_same, contents, make_run, read, rows, settle, write
 from serving import ServerProcess, serving
 
@@ -122,18 +123,25 @@ REQUESTS = {
         ("GET", "/v1/runs/{uid}/files/run.json"),
         ("GET", "/metrics"),
     ],
-    "append": [("POST", "/v1/bundles"), ("PATCH", "/v1/runs/{uid}/edits")],
+    "append": [
+        ("POST", "/v1/bundles"),
+        ("PATCH", "/v1/runs/{uid}/edits"),
+        ("GET", "/v1/runs/{uid}/files/edits.json"),
+    ],
     "admin": [("DELETE", "/v1/runs/{uid}")],
 }
 
 
 @pytest.mark.parametrize("scope", REQUESTS)
-def test_scopes_say_what_a_token_may(with_token, runs, uid, scope):  # H004, H005
+def test_scopes_say_what_a_token_may(with_token, data, runs, uid, scope):  # H004, H005
+    [run] = data.glob("*/run.json")
+    write(run.with_name("edits.json"), {})
     body = {"POST": bundle_of(make_run(runs, "second")), "PATCH": b"{}"}
     theirs = with_token(scope)
     for needed, asked in REQUESTS.items():
         for method, where in asked:
-            status = 200 if scope in (needed, "admin") else 403
+            may = (needed, "admin", *["read"] * where.endswith("/edits.json"))
+            status = 200 if scope in may else 403
             theirs(method, where.format(uid=uid), data=body.get(method), status=status)
 
 
@@ -159,11 +167,48 @@ def test_token_of_a_project_sees_and_changes_only_that(with_token, data, runs): 
 
 def test_edit_of_the_project_moves_no_run_to_another_token(with_token, data):  # H005
     run = make_run(data, project="a")
+    anybody = with_token("admin")
     his, theirs = with_token("admin", project="a"), with_token("admin", project="b")
     edit = {"/project": {"value": "b", "time": 1.0, "author": "x"}}
-    his("PATCH", f"/v1/runs/{read(run / 'run.json')['uid']}/edits", json=edit)
+    anybody("PATCH", f"/v1/runs/{read(run / 'run.json')['uid']}/edits", json=edit)
     assert [row["attributes"]["project"] for row in his.json("GET", "/v1/runs")["runs"]] == ["b"]
     assert theirs.json("GET", "/v1/runs")["runs"] == []
+
+
+@pytest.mark.parametrize("value", ["b", 1, None])
+def test_token_of_a_project_shows_no_run_in_another(with_token, data, runs, value):  # H005
+    run, anybody, his = make_run(data, project="a"), with_token("admin"), with_token("append", project="a")
+    where = f"/v1/runs/{read(run / 'run.json')['uid']}/edits"
+    edits = {"/notes": {"value": "n"}, "/project": {"value": value, "time": 1.0, "author": "x"}}
+    his("PATCH", where, json=edits, status=409)
+    assert not (run / "edits.json").exists()
+    copy = shutil.copytree(run, runs / "copy")
+    write(copy / "edits.json", edits)
+    assert [*his.send(bundle_of(copy))] == [read(run / "run.json")["uid"]]
+    assert not (run / "edits.json").exists()
+    his("PATCH", where, json={"/notes": {"value": "n"}, "/project": {"value": "a"}})
+    if value == "b":  # what others moved may be said again: both sides' edits are laid together
+        anybody("PATCH", where, json={"/project": {"value": "b"}})
+        his("PATCH", where, json=read(run / "edits.json"))
+
+
+def test_sync_with_a_token_that_only_appends_takes_edits_along(with_token, server, data, runs):  # H005
+    for name in "ab":
+        make_run(runs, name)
+    token = server.service.tokens.add("trainer", ("append",), None)
+
+    def sync():
+        push = Push(HttpRemote(server.url, token=token))
+        return [(outcome.id, outcome.status) for outcome in push.run(sorted(runs.iterdir()))], push.fault
+
+    assert sync() == ([("a", "synced"), ("b", "synced")], None)
+    where = f"/v1/runs/{read(runs / 'a' / 'run.json')['uid']}/edits"
+    with_token("admin")("PATCH", where, json={"/name": {"value": "of the page"}})
+    with open(runs / "b" / "metrics.jsonl", "ab") as stream:
+        stream.write(rows(50, 1))
+    assert sync() == ([("a", "unchanged"), ("b", "synced")], None)
+    assert read(runs / "a" / "edits.json")["/name"]["value"] == "of the page"
+    assert_same(runs, data)
 
 
 # 2. Who the server is

@@ -139,6 +139,10 @@ def test_values_of_python_become_json(value, expected, sink):
         (np.array([{1}, Point(1)], dtype=object), [[1], {"x": 1, "y": None}]),
         (np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]"), ["2026-01-01", "2026-01-02"]),
         ([torch.tensor(1.0), np.float32(2)], [1.0, 2.0]),
+        (np.ma.masked, None),
+        (np.ma.array([3.5], mask=[True]), None),
+        (np.ma.array(3.5), 3.5),
+        (np.ma.array([1, 2, 3], mask=[False, True, False]), [1, None, 3]),
     ],
 )
 def test_small_arrays_become_lists(value, expected, sink):
@@ -155,6 +159,8 @@ def test_arrays_of_32_elements_stay_lists_and_longer_ones_become_histograms(sink
         torch.ones(100, dtype=torch.bool),
     ):
         assert sum(plain(tensor, sink)["values"]) == tensor.numel()
+    masked = np.ma.array(np.arange(40), mask=np.arange(40) > 35)
+    assert sum(plain(masked, sink)["values"]) == 36
     assert plain([0.5] * 40, sink) == [0.5] * 40
     assert plain(np.array(["x"] * 40), sink) == ["x"] * 40
 

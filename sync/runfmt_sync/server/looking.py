@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from runfmt.layout import EDITS
 from runfmt_sync.server import page
 from runfmt_sync.server.door import Door
 from runfmt_sync.server.exchange import MAX_JSON, as_json, body_of, said
@@ -95,8 +96,9 @@ class Looking:
         return as_json(await run_in_threadpool(self._shown.about, request.path_params["uid"], caller))
 
     async def file(self, request: Request) -> Response:
-        caller = await self._door.caller(request, "read")
         uid, path = request.path_params["uid"], request.path_params["path"]
+        scopes = ("read", "append") if path == EDITS else ("read",)  # H005: edits are laid together
+        caller = await self._door.caller(request, *scopes)
         find = self._shown.reading.file
         found = await run_in_threadpool(lambda: find(self._shown.visible(caller), uid, path))
         try:

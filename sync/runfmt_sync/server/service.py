@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from runfmt.documents import read_document
 from runfmt.errors import FormatError
-from runfmt.layout import RUN
+from runfmt.layout import EDITS, RUN
 from runfmt.reading import StoredRun
 from runfmt.rows import decode_document
 from runfmt_sync import bundle
@@ -36,6 +37,8 @@ LOOK_EVERY = 1.0
 REST = 10
 """So many times as long as a look took there is none: of many runs it takes a while."""
 NOT_HIS = "the run is of another project than the token"
+PROJECT = "/project"
+"""The pointer of an edit of the project that a run is shown in."""
 
 
 class Service:
@@ -159,7 +162,10 @@ class Service:
 
     def edit(self, uid: str, data: bytes, caller: Caller) -> bytes:
         """Merge edits into a run (R096); gives what is there then. Raises ``FormatError`` for none."""
-        edits = self.reading.edit(self.visible(caller), uid, data, caller.name)
+        visible = self.visible(caller)
+        if self._moves(uid, decode_document(data), caller):
+            raise Refused(NOT_HIS)
+        edits = self.reading.edit(visible, uid, data, caller.name)
         self.store.edited(uid)
         self._audit.wrote(caller.name, "edit", uid, bytes=len(data))
         return edits
@@ -181,11 +187,33 @@ class Service:
         for extent, sent in pieces:
             if extent.uid in refused:
                 continue
-            body = [b"".join(sent)] if extent.path == RUN else sent
-            if self._is_his(extent.uid, caller) and (extent.path != RUN or _says(extent, body, caller)):
+            body = [b"".join(sent)] if extent.path in (RUN, EDITS) else sent
+            if self._is_his(extent.uid, caller) and self._stays(extent, body, caller):
                 yield extent, body
             else:
                 refused[extent.uid] = Refused(NOT_HIS)
+
+    def _stays(self, extent: Extent, body: Iterable[bytes], caller: Caller) -> bool:
+        """Whether a run is of the caller's project with this too."""
+        if caller.project is None or extent.path not in (RUN, EDITS):
+            return True
+        try:
+            document = decode_document(b"".join(body))
+        except FormatError:
+            return False
+        if extent.path == EDITS:
+            return not self._moves(extent.uid, document, caller)
+        return extent.offset == 0 and caller.may_see(document.get("project", ""))
+
+    def _moves(self, uid: str, edits: Mapping[str, Any], caller: Caller) -> bool:
+        """Whether edits show a run in another project than the caller's, and nobody else's did so before."""
+        entry = edits.get(PROJECT)
+        if caller.project is None or not isinstance(entry, dict) or caller.may_see(entry.get("value", "")):
+            return False
+        folder = self.store.runs.get(uid)
+        with suppress(FormatError, OSError):
+            return folder is None or read_document(folder / EDITS).get(PROJECT) != entry
+        return True
 
     def _is_his(self, uid: str, caller: Caller) -> bool:
         folder = self.store.runs.get(uid)
@@ -235,14 +263,3 @@ class _His(Mapping[str, Path]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _says(extent: Extent, body: Iterable[bytes], caller: Caller) -> bool:
-    """Whether a whole ``run.json`` is of the caller's project."""
-    if caller.project is None:
-        return True
-    try:
-        document = decode_document(b"".join(body))
-    except FormatError:
-        return False
-    return extent.offset == 0 and caller.may_see(document.get("project", ""))

@@ -49,9 +49,10 @@ function roundStep(rough) {
 function multiples(low, high, step) {
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) =>
-    Number(((first + i) * step).toPrecision(12)),
+  const ticks = Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) =>
+    Number(((first + i) * step).toPrecision(15)),
   );
+  return ticks.filter((tick) => tick >= low - step / 1e6 && tick <= high + step / 1e6);
 }
 
 /** Powers of ten, with 2 and 5 times them where there is room; round values where there are less than two. */

@@ -81,6 +81,8 @@ test('numbers come before text, names are in natural order, what is missing come
 test('ticks are round and within', () => {
   assert.deepEqual(linearTicks([0, 1], 5), [0, 0.2, 0.4, 0.6, 0.8, 1]);
   assert.deepEqual(linearTicks([-0.3, 0.3], 3), [-0.2, 0, 0.2]);
+  const [from, to] = [1795798522.624283, 1795798522.624383];
+  assert.ok(linearTicks([from, to], 5).every((tick) => tick >= from && tick <= to));
   assert.deepEqual(logTicks([0.01, 100], 5), [0.01, 0.1, 1, 10, 100]);
   assert.ok(logTicks([2, 3], 5).length > 1);
   assert.deepEqual(timeTicks([0, 7200], 4), [0, 1800, 3600, 5400, 7200]);
