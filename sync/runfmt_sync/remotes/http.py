@@ -366,9 +366,9 @@ class _Held:
         """Bytes that were read."""
         return self.file.tell()
 
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
-        is_end = self.file.tell() + size >= self._size
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, or all that are left."""
+        is_end = size < 0 or self.file.tell() + size >= self._size
         if is_end and self._before:
             self._before.result()
         data = self.file.read(size)
