@@ -130,8 +130,8 @@ What keeps a goal from being met, where one is:
 - 10,000 runs with nothing new: each side asks the system about 80,000 files, as rsync does, which in C takes
   nearly as long as the goal; Python, and keeping what was proved of each file, takes the rest.
 - A large run: the same, and each byte is hashed when the run is looked at, when it is sent, and when it
-  arrives. To a server it goes faster than a line of 1 Gbit/s; over one of 100 Mbit/s the first byte goes
-  when Python has started and the whole run was looked at.
+  arrives. Over a line of 100 Mbit/s the first byte goes when Python has started and the whole run was
+  looked at.
 
 ## Recording, beside other tools
 

@@ -117,26 +117,13 @@ class Stream:
     def flush(self) -> None:
         """Write what is in the buffer, many lines at once; :meth:`append` need not wait for it."""
         with self._lock:
-            while lines := self._take_out():
-                try:
-                    self._write_together(lines)
-                except BaseException:  # of a strict one, or Ctrl-C
-                    self._put_back(lines)
-                    raise
-
-    def _take_out(self) -> list[bytes]:
-        with self._buffer_lock:
-            lines = self._buffer[:TOGETHER]
-            del self._buffer[: len(lines)]
-            size = sum(map(len, lines))
-            self._buffer_bytes -= size
-        return lines
-
-    def _put_back(self, lines: list[bytes]) -> None:
-        size = sum(map(len, lines))
-        with self._buffer_lock:
-            self._buffer[:0] = lines
-            self._buffer_bytes += size
+            while lines := self._buffer[:TOGETHER]:
+                self._write_together(lines)
+                size = sum(map(len, lines))
+                # Only now: what a signal handler raises, as Ctrl-C, may double lines, and never loses them.
+                with self._buffer_lock:
+                    del self._buffer[: len(lines)]
+                    self._buffer_bytes -= size
 
     def _write_together(self, lines: list[bytes]) -> None:
         if self._is_behind:
@@ -157,6 +144,12 @@ class Stream:
             if written != size:
                 self._complete(line, written)
             self._end += size
+        except OSError:
+            raise
+        except BaseException:  # Ctrl-C, after which the training may go on: the line may be there
+            with suppress(OSError):
+                self._end = max(self._end, os.fstat(self._descriptor).st_size)
+            raise
         finally:
             self._is_writing = within
         if self._watched and not within:
@@ -178,7 +171,7 @@ class Stream:
         try:
             while written < len(line):
                 written += os.write(self._descriptor, line[written:])
-        except OSError:
+        except BaseException:
             self._torn = True
             self._end = self._position() - written  # others may have appended before
             self._cut_back()
@@ -266,8 +259,12 @@ class Stream:
             if self._torn:
                 self._cut_back()
             while self._waiting or self._lost:
-                if self._waiting:  # out of the queue meanwhile: a signal handler may finish the run
-                    self._write_again(self._waiting.popleft())
+                if self._waiting:
+                    self._write(line := self._waiting[0])
+                    size = len(line)
+                    if self._waiting and self._waiting[0] is line:  # else a signal handler finished the run
+                        self._waiting.popleft()
+                        self._waiting_bytes -= size
                 else:
                     self._write_gap()
             self._is_behind = False
@@ -275,17 +272,6 @@ class Stream:
             self._note(error)
         finally:
             self._is_draining = False
-
-    def _write_again(self, line: bytes) -> None:
-        """Write a line that waited, or let it wait on in its place."""
-        size = len(line)
-        self._waiting_bytes -= size
-        try:
-            self._write(line)
-        except BaseException:
-            self._waiting.appendleft(line)
-            self._waiting_bytes += size
-            raise
 
     def _write_gap(self) -> None:
         """Write the line that stands for lost ones."""

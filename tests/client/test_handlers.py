@@ -60,6 +60,37 @@ def test_handler_that_logs_at_any_place_of_log_costs_nothing(
     assert [row["inner"] for row in rows if "inner" in row] == [*range(1, at)]
 
 
+def stop():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+@pytest.mark.parametrize("durability", ["second", "fsync", "buffered"])
+def test_training_that_goes_on_after_ctrl_c_at_any_place_of_log_goes_on_in_its_stream(
+    tmp_path, monkeypatch, counted, durability, rank
+):
+    monkeypatch.setenv("RUNFMT_RUN_ID", "run")
+    monkeypatch.setenv("RANK", rank)
+    with runfmt.init(project="p", dir=tmp_path, console="off", durability=durability) as run:
+        at, reached = 0, True
+        while reached:
+            at += 1
+            reached = False
+            try:
+                interrupted(partial(run.log, {"outer": at}), at, stop)
+            except KeyboardInterrupt:
+                reached = True
+            run._sync_streams()
+            run.log({"after": at})
+    assert at > 12
+    rows = only_stream(run.directory)
+    counted(places=at - 1, rows=len(rows))
+    assert [row["after"] for row in rows if "after" in row] == [*range(1, at + 1)]
+    outer = [row["outer"] for row in rows if "outer" in row]
+    assert outer == sorted({*outer})
+    assert at in outer
+
+
 class Disk:
     """Has no room for metrics while it is full."""
 
@@ -98,3 +129,31 @@ def test_handler_that_logs_while_rows_that_waited_are_written_costs_nothing(
     ]
     assert [row["inner"] for row in rows if "inner" in row] == [*range(1, at)]
     assert ["No space left" in str(said.message) for said in recwarn] == [True]
+
+
+@pytest.mark.parametrize("durability", ["second", "buffered"])
+def test_ctrl_c_at_any_place_while_rows_that_waited_are_written_loses_none(
+    tmp_path, monkeypatch, counted, recwarn, durability
+):
+    monkeypatch.setattr("runfmt.stream.RETRY_AFTER", 0)
+    disk = Disk(monkeypatch)
+    with runfmt.init(project="p", dir=tmp_path, console="off", durability=durability) as run:
+        at, reached = 0, True
+        while reached:
+            at += 1
+            reached = False
+            disk.is_full = at % 2 == 1
+            for part in range(3):
+                run.log({"row": (at, part)})
+            if disk.is_full:
+                run._flush_streams()
+            disk.is_full = False
+            try:
+                interrupted(run._sync_streams, (at + 1) // 2, stop)
+            except KeyboardInterrupt:
+                reached = True
+    assert at > 20
+    rows = only_stream(run.directory)
+    counted(places=at - 1, rows=len(rows))
+    assert {tuple(row["row"]) for row in rows} == {(n, part) for n in range(1, at + 1) for part in range(3)}
+    assert all("No space left" in str(said.message) for said in recwarn)
