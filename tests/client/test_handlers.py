@@ -39,21 +39,27 @@ def only_stream(directory):
     return [json.loads(line) for line in stream.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("rank", ["0", "1"])
-@pytest.mark.parametrize("durability", ["second", "fsync", "buffered"])
-def test_handler_that_logs_at_any_place_of_log_costs_nothing(
-    tmp_path, monkeypatch, counted, durability, rank
-):
+@pytest.fixture(params=["0", "1"])
+def rank(request, monkeypatch):
     monkeypatch.setenv("RUNFMT_RUN_ID", "run")
-    monkeypatch.setenv("RANK", rank)
-    with runfmt.init(project="p", dir=tmp_path, console="off", durability=durability) as run:
-        at, reached = 0, True
-        while reached:
-            at += 1
-            outer, inner = partial(run.log, {"outer": at}), partial(run.log, {"inner": at})
-            reached = interrupted(outer, at, inner)
-            run._sync_streams()  # which looks whether somebody else has written
+    monkeypatch.setenv("RANK", request.param)
+
+
+@pytest.fixture(params=["second", "fsync", "buffered"])
+def run(request, rank, tmp_path):
+    with runfmt.init(project="p", dir=tmp_path, console="off", durability=request.param) as run:
+        yield run
+
+
+def test_handler_that_logs_at_any_place_of_log_costs_nothing(run, counted):
+    at, reached = 0, True
+    while reached:
+        at += 1
+        outer, inner = partial(run.log, {"outer": at}), partial(run.log, {"inner": at})
+        reached = interrupted(outer, at, inner)
+        run._sync_streams()  # which looks whether somebody else has written
     assert at > 12
+    run.finish()
     rows = only_stream(run.directory)
     counted(places=at - 1, rows=len(rows))
     assert [row["outer"] for row in rows if "outer" in row] == [*range(1, at + 1)]
@@ -64,25 +70,19 @@ def stop():
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("rank", ["0", "1"])
-@pytest.mark.parametrize("durability", ["second", "fsync", "buffered"])
-def test_training_that_goes_on_after_ctrl_c_at_any_place_of_log_goes_on_in_its_stream(
-    tmp_path, monkeypatch, counted, durability, rank
-):
-    monkeypatch.setenv("RUNFMT_RUN_ID", "run")
-    monkeypatch.setenv("RANK", rank)
-    with runfmt.init(project="p", dir=tmp_path, console="off", durability=durability) as run:
-        at, reached = 0, True
-        while reached:
-            at += 1
-            reached = False
-            try:
-                interrupted(partial(run.log, {"outer": at}), at, stop)
-            except KeyboardInterrupt:
-                reached = True
-            run._sync_streams()
-            run.log({"after": at})
+def test_training_that_goes_on_after_ctrl_c_at_any_place_of_log_goes_on_in_its_stream(run, counted):
+    at, reached = 0, True
+    while reached:
+        at += 1
+        reached = False
+        try:
+            interrupted(partial(run.log, {"outer": at}), at, stop)
+        except KeyboardInterrupt:
+            reached = True
+        run._sync_streams()
+        run.log({"after": at})
     assert at > 12
+    run.finish()
     rows = only_stream(run.directory)
     counted(places=at - 1, rows=len(rows))
     assert [row["after"] for row in rows if "after" in row] == [*range(1, at + 1)]
